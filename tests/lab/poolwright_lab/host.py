@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) poolwright.storage contributors
+"""A test host: what is remembered of it, and what can be done to it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import shlex
+import shutil
+import subprocess
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import disks, guest, image, paths
+from .errors import LabError
+from .process import Progress, lock, say
+from .qemu import SAYS_READY, SAYS_SSH, Machine
+from .ssh import Ssh
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Wishes = dict[str, Any]
+
+BOOT_LIMIT = 120
+POWEROFF_LIMIT = 60
+LOCK_LIMIT = 300
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a host was asked to be; kept with its disks."""
+
+    suite: str = "bookworm"
+    libvirt: bool = True
+    scsi: int = 4
+    memory: int = 1024
+    network_ip: str = ""
+    image: str = ""
+    port: int = 0
+    order: tuple[str, ...] = ()
+
+
+class Host:
+    """One host, by name. Nothing is kept in memory: any process may use the same host."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.folder = paths.host_folder(name)
+        self.disks = self.folder / "disks"
+        self.saved = self.folder / "saved"
+        self.machine = Machine(self.folder)
+
+    # What is known of it
+
+    @property
+    def exists(self) -> bool:
+        """Whether it has disks, running or not."""
+        return (self.folder / "host.json").exists()
+
+    @property
+    def running(self) -> bool:
+        """Whether it is switched on."""
+        return self.machine.pid is not None
+
+    @property
+    def settings(self) -> Settings:
+        """What the host was asked to be."""
+        try:
+            values = json.loads((self.folder / "host.json").read_text())
+        except FileNotFoundError:
+            raise LabError(f"there is no host {self.name}") from None
+        return Settings(**{**values, "order": tuple(values["order"])})
+
+    def _remember(self, settings: Settings) -> None:
+        partial = self.folder / "host.json.new"
+        partial.write_text(json.dumps(asdict(settings), indent=1))
+        partial.replace(self.folder / "host.json")
+
+    @property
+    def ssh(self) -> Ssh:
+        """How to reach it."""
+        settings = self.settings
+        known_hosts = paths.images() / settings.image / "known_hosts"
+        return Ssh(self.folder, settings.port, image.private_key(), known_hosts)
+
+    def ssh_args(self) -> list[str]:
+        """Return the command that opens a shell on the host, as a list of words."""
+        return self.ssh.arguments()
+
+    def variables(self) -> dict[str, str | int]:
+        """Return what Ansible must know to reach the host."""
+        ssh = self.ssh
+        return {
+            "ansible_host": "127.0.0.1",
+            "ansible_port": ssh.port,
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(ssh.key),
+            "ansible_ssh_common_args": shlex.join(ssh.options()),
+            "ansible_python_interpreter": "/usr/bin/python3",
+        }
+
+    # Switching it on and off
+
+    def up(self, *, fresh: bool = False, **wishes: Any) -> None:
+        """Boot the host, made anew if it is not there or `fresh`; one that runs stays as it is.
+
+        The wishes are the fields of Settings: suite, libvirt, scsi, memory, network_ip.
+        """
+        boot({self: wishes}, fresh=fresh)
+
+    def prepare(self, wishes: Wishes, *, fresh: bool) -> None:
+        """Make the disks if there are none yet; refuse what does not fit those that are there."""
+        if fresh:
+            self.destroy()
+        if self.exists:
+            self._compare(wishes)
+            return
+        wanted = replace(Settings(), **wishes)
+        found = image.ensure(wanted.suite)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        disks.create(self.disks, wanted.scsi, found.dirt)
+        backing, kind = (found.root, "raw") if wanted.libvirt else (found.without_libvirt, "qcow2")
+        disks.overlay(self.folder / "root.qcow2", str(backing), kind)
+        order = tuple(disk.name for disk in disks.scsi_disks(wanted.scsi))
+        self._remember(replace(wanted, image=found.folder.name, order=order))
+
+    def _compare(self, wishes: Wishes) -> None:
+        there = asdict(self.settings)
+        other = [f"{key}={there[key]}" for key, wish in wishes.items() if there[key] != wish]
+        if other:
+            raise LabError(f"{self.name} exists with {', '.join(other)}: destroy it or use --fresh")
+
+    def switch_on(self) -> None:
+        """Start QEMU; the guest is not ready yet."""
+        settings = self.settings
+        by_name = {disk.name: disk for disk in disks.scsi_disks(settings.scsi)}
+        port = guest.start(
+            self.machine,
+            image.Image(paths.images() / settings.image),
+            self.folder / "root.qcow2",
+            self.disks,
+            [by_name[name] for name in settings.order],
+            guest.Shape(self.name, settings.memory, settings.network_ip, settings.port or None),
+        )
+        self._remember(replace(settings, port=port))
+
+    def cut(self) -> None:
+        """Cut the power: what the guest has not written yet is lost."""
+        self.machine.kill()
+        if self.exists:
+            self.ssh.disconnect()
+
+    def power_off(self) -> None:
+        """Shut the guest down as its administrator would, and wait until it is off."""
+        self.run("systemctl poweroff", check=False, timeout=20)
+        off = self.machine.wait_gone(POWEROFF_LIMIT)
+        self.cut()
+        if not off:
+            raise LabError(f"{self.name} did not power off in {POWEROFF_LIMIT} s: cut")
+
+    def down(self) -> None:
+        """Power off, and cut the power if that takes too long."""
+        if self.running:
+            try:
+                self.power_off()
+            except LabError as error:
+                say(str(error))
+        self.cut()
+
+    def destroy(self) -> None:
+        """Cut the power and delete the disks."""
+        self.cut()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def reboot(self, *, shuffle: bool = False) -> None:
+        """Power off and boot again; `shuffle` gives the SCSI disks other unit numbers."""
+        self.power_off()
+        if shuffle:
+            settings = self.settings
+            self._remember(replace(settings, order=shuffled(settings.order)))
+        boot({self: {}})
+
+    # Saving and going back
+
+    def save(self) -> None:
+        """Keep the state of the root disk and of all test disks as it is now."""
+        self._require_running()
+        self.run("sync", timeout=60)
+        self.machine.qmp("stop")
+        try:
+            shutil.rmtree(self.saved, ignore_errors=True)
+            disks.copy_sparse(self._state_files(self.folder), self.saved)
+        finally:
+            self.machine.qmp("cont")
+
+    def reset(self) -> None:
+        """Go back to the saved state: cut the power, put the disks back, boot."""
+        if not (self.saved / "host.json").exists():
+            raise LabError(f"{self.name} has no saved state")
+        port = self.settings.port
+        self.cut()
+        disks.copy_sparse(self.saved.glob("*.raw"), self.disks)
+        disks.copy_sparse([self.saved / "root.qcow2", self.saved / "host.json"], self.folder)
+        self._remember(replace(self.settings, port=port))
+        boot({self: {}})
+
+    def _state_files(self, folder: Path) -> list[Path]:
+        # host.json is last: without it there is no saved state.
+        return [*folder.glob("disks/*.raw"), folder / "root.qcow2", folder / "host.json"]
+
+    # Using it
+
+    def _require_running(self) -> None:
+        if not self.running:
+            raise LabError(f"{self.name} is not running")
+
+    def run(
+        self,
+        command: str,
+        *,
+        check: bool = True,
+        timeout: float = 120,
+        stdin: str | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a shell command as root; 124 is the exit status of one that took too long."""
+        self._require_running()
+        done = self.ssh.run(command, timeout, capture=True, stdin=stdin)
+        if check and done.returncode:
+            output = f"{done.stdout}{done.stderr}".strip()
+            raise LabError(f"{self.name}: {command!r} gave {done.returncode}\n{output}")
+        return done
+
+    def show(self, command: str, timeout: float) -> int:
+        """Run a shell command with the terminal's input and output; return its exit status."""
+        self._require_running()
+        return self.ssh.run(command, timeout, capture=False).returncode
+
+    def qmp(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
+        """Give the host's QEMU one command."""
+        self._require_running()
+        return self.machine.qmp(command, arguments)
+
+    def detach(self, path: str) -> None:
+        """Take one path (mpa or mpb) to the multipath disk away."""
+        self.qmp("device_del", {"id": f"{_known_path(path)}-disk"})
+
+    def attach(self, path: str) -> None:
+        """Give the path back."""
+        self.qmp("device_add", disks.path_device(_known_path(path)))
+
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Keep other lab commands from changing this host meanwhile."""
+        return lock(f"host-{self.name}", LOCK_LIMIT)
+
+
+def _known_path(path: str) -> str:
+    if path not in disks.MULTIPATH_PATHS:
+        raise LabError(f"no such path: {path} (there are {', '.join(disks.MULTIPATH_PATHS)})")
+    return path
+
+
+def shuffled(order: tuple[str, ...]) -> tuple[str, ...]:
+    """Return another order in which no disk keeps its place."""
+    turn = random.randrange(1, len(order))
+    return order[turn:] + order[:turn]
+
+
+def known_hosts() -> list[Host]:
+    """Return every host that has disks."""
+    return [Host(file.parent.name) for file in sorted(paths.hosts().glob("*/host.json"))]
+
+
+def boot(wanted: Mapping[Host, Wishes], *, fresh: bool = False) -> None:
+    """Boot hosts side by side; if that fails or is interrupted, none of them is left running."""
+    started: list[Host] = []
+    with contextlib.ExitStack() as stack:
+        for host in sorted(wanted, key=lambda host: host.name):
+            stack.enter_context(host.locked())
+        try:
+            for host, wishes in wanted.items():
+                host.prepare(wishes, fresh=fresh)
+                if not host.running:
+                    started.append(host)
+                    host.switch_on()
+            if started:
+                _wait_ready(started)
+        except BaseException:
+            for host in started:
+                host.machine.kill()
+            raise
+
+
+def _wait_ready(hosts: list[Host]) -> None:
+    limit = BOOT_LIMIT * (1 + len(hosts) // 3)
+    progress = Progress(f"booting {', '.join(host.name for host in hosts)}")
+    waiting = list(hosts)
+    unplugged = list(hosts)
+    while waiting:
+        for host in [host for host in unplugged if host.machine.said(SAYS_SSH)]:
+            host.qmp("device_add", disks.NVME_DEVICE)
+            unplugged.remove(host)
+        for host in [host for host in waiting if host.machine.said(SAYS_READY)]:
+            host.ssh.connect()
+            say(f"{host.name} is up after {progress.seconds:.1f} s")
+            waiting.remove(host)
+        for host in waiting:
+            host.machine.check(progress.seconds < limit)
+        progress.tick(f"({len(waiting)} not ready)")
+        time.sleep(0.05)
