@@ -15,14 +15,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import disks, guest, image, paths
+from . import disks, guest, image, paths, snapshot
 from .errors import LabError
 from .process import Progress, lock, say
 from .qemu import SAYS_READY, SAYS_SSH, Machine
 from .ssh import Ssh
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Wishes = dict[str, Any]
 
@@ -135,7 +135,7 @@ class Host:
         if other:
             raise LabError(f"{self.name} exists with {', '.join(other)}: destroy it or use --fresh")
 
-    def switch_on(self) -> None:
+    def switch_on(self, extra: Sequence[str] = ()) -> None:
         """Start QEMU; the guest is not ready yet."""
         settings = self.settings
         by_name = {disk.name: disk for disk in disks.scsi_disks(settings.scsi)}
@@ -146,6 +146,7 @@ class Host:
             self.disks,
             [by_name[name] for name in settings.order],
             guest.Shape(self.name, settings.memory, settings.network_ip, settings.port or None),
+            extra,
         )
         self._remember(replace(settings, port=port))
 
@@ -188,18 +189,27 @@ class Host:
     # Saving and going back
 
     def save(self) -> None:
-        """Keep the state of the root disk and of all test disks as it is now."""
-        self._require_running()
-        self.run("sync", timeout=60)
-        self.machine.qmp("stop")
+        """Keep the state of all disks as it is now, and of the memory too if that can be done.
+
+        QEMU cannot save a guest with an NVMe disk. So it is pulled out for a moment; if something
+        uses it, only the disks are kept, and `reset` boots instead of going on.
+        """
+        memory = self.saved / "memory"
+        idle = self.run(f"sync; {snapshot.NVME_IS_IDLE}", check=False).returncode == 0
+        self.ssh.disconnect()
+        shutil.rmtree(self.saved, ignore_errors=True)
+        self.saved.mkdir()
+        if idle:
+            snapshot.unplug(self.machine, str(disks.NVME_DEVICE["id"]))
         try:
-            shutil.rmtree(self.saved, ignore_errors=True)
-            disks.copy_sparse(self._state_files(self.folder), self.saved)
+            with snapshot.standing_still(self.machine, memory if idle else None):
+                disks.copy_sparse(self._state_files(self.folder), self.saved)
         finally:
-            self.machine.qmp("cont")
+            if idle:
+                self._plug_nvme()
 
     def reset(self) -> None:
-        """Go back to the saved state: cut the power, put the disks back, boot."""
+        """Go back to the saved state: cut the power, put the disks back, go on (or boot)."""
         if not (self.saved / "host.json").exists():
             raise LabError(f"{self.name} has no saved state")
         port = self.settings.port
@@ -207,7 +217,22 @@ class Host:
         disks.copy_sparse(self.saved.glob("*.raw"), self.disks)
         disks.copy_sparse([self.saved / "root.qcow2", self.saved / "host.json"], self.folder)
         self._remember(replace(self.settings, port=port))
-        boot({self: {}})
+        memory = self.saved / "memory"
+        if not memory.exists():
+            boot({self: {}})
+            return
+        try:
+            self.switch_on(snapshot.incoming(memory))
+            snapshot.go_on(self.machine)
+            self.run(f"date -s @{time.time():.0f}", timeout=30)
+            self._plug_nvme()
+        except BaseException:
+            self.machine.kill()
+            raise
+
+    def _plug_nvme(self) -> None:
+        self.qmp("device_add", disks.NVME_DEVICE)
+        self.run("until [ -e /dev/nvme0n1 ]; do sleep 0.1; done; udevadm settle", timeout=30)
 
     def _state_files(self, folder: Path) -> list[Path]:
         # host.json is last: without it there is no saved state.

@@ -15,8 +15,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What stands between the kernel and its root disk and network card.
-BOOT_MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "ext4", "crc32c_generic")
+# What stands between the kernel and its disks and network card. The SCSI disks are not needed to
+# boot, but the kernel finds them meanwhile, and so udev looks at each of them once only.
+BOOT_MODULES = (
+    *("virtio_pci", "virtio_blk", "virtio_net", "ext4", "crc32c_generic"),
+    *("virtio_scsi", "sd_mod", "sg"),
+)
+UNPACKERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x02\x21\x4c\x18": "lz4"}
 
 
 def unpack_kernel(bzimage: bytes) -> bytes | None:
@@ -29,13 +34,13 @@ def unpack_kernel(bzimage: bytes) -> bytes | None:
         kernel = zlib.decompressobj(31).decompress(payload)
     elif payload.startswith(b"\xfd7zXZ\0"):
         kernel = lzma.LZMADecompressor().decompress(payload)
-    elif payload.startswith(b"\x28\xb5\x2f\xfd") and shutil.which("zstd"):
-        unpacked = subprocess.run(
-            ["zstd", "-dcq"], input=payload[:-4], stdout=subprocess.PIPE, check=False
-        )
-        kernel = unpacked.stdout
     else:
-        return None
+        tool = shutil.which(UNPACKERS.get(payload[:4], ""))
+        if not tool:
+            return None
+        # What follows the packed kernel (its length) is no error.
+        done = subprocess.run([tool, "-dc"], input=payload, capture_output=True, check=False)
+        kernel = done.stdout
     return kernel if kernel.startswith(b"\x7fELF") else None
 
 

@@ -1,0 +1,9 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) poolwright.storage contributors
+#
+# The dynamic inventory of the scenarios: the lab's hosts that run now, with the ports they have.
+# deb12 and deb13 have libvirt; deb12-plain and deb13-plain do not.
+set -eu
+lab=$(dirname "$0")/../../../tests/lab/lab
+exec "$lab" inventory --list deb12 deb12-plain deb13 deb13-plain
