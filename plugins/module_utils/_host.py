@@ -1,0 +1,441 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The machine: a `Reader` looks at it, a `Writer` changes it.  Nothing else touches it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import grp
+import os
+import pwd
+import shutil
+import stat
+import time
+import typing as t
+from dataclasses import dataclass
+
+from ._model import Refused
+
+MIB = 1 << 20
+
+# Commands that only look, by how they begin.
+READING = (
+    ("lsattr", "-d"),
+    ("lvm", "fullreport"),
+    ("virsh", "--readonly"),
+    ("wipefs", "--no-act"),
+)
+
+LOCK = "/run/lock"  # a directory can be locked as it is, so that looking leaves no file behind
+LOCK_PATIENCE = 600  # seconds
+
+# The largest header that tells an image's format: ISO 9660 has its magic at 32769.
+HEADER = 0x8200
+
+# (argv, standard input) -> (exit code, output, errors); AnsibleModule.run_command, with a fixed locale.
+Exec = t.Callable[[t.Sequence[str], str], t.Tuple[int, str, str]]
+
+
+class HostError(Exception):
+    """A command or a look failed; the message says which, and what it printed."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """What ``stat`` says of a path.  ``device`` is ``major:minor`` of a block device, else empty."""
+
+    kind: str  # file, dir, block, other
+    mode: str  # octal without prefix, 0711
+    owner: int
+    group: int
+    size: int
+    device: str = ""
+    filesystem: str = ""  # major:minor of the file system it lies on
+    allocated: int = 0
+    times: tuple[int, int, int] = (0, 0, 0)  # atime, mtime, ctime in nanoseconds
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A directory's entry, with the first bytes of a file."""
+
+    name: str
+    node: Node
+    header: bytes = b""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A line of ``/proc/self/mountinfo``; a later one covers an earlier one at the same target."""
+
+    device: str  # major:minor
+    root: str
+    target: str
+    format: str
+    source: str
+    options: frozenset[str]
+
+
+@contextlib.contextmanager
+def _looking(what: str) -> t.Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise HostError(f"{what}: {error.strerror or error}") from error
+
+
+class Reader:
+    """The machine, to look at.
+
+    Not having seen something never counts as its absence: where a method answers ``None`` or "",
+    the kernel said that there is no such thing.  Whatever else goes wrong raises `HostError`.
+    """
+
+    def __init__(self, execute: Exec) -> None:
+        self._execute = execute
+        self._answers: dict[tuple[str, ...], str] = {}
+
+    def ask(self, *argv: str, nothing: int | None = None) -> str:
+        """What a command that only looks prints; "" where it exits with ``nothing``.
+
+        A reader is for one look: the same question gets the same answer.
+        """
+        if argv in self._answers:
+            return self._answers[argv]
+        if not any(argv[: len(begin)] == begin for begin in READING):
+            raise HostError(f"{' '.join(argv)}: not a command that only looks.")
+        code, output, errors = self._execute(argv, "")
+        if code not in (0, nothing):
+            raise HostError(_failed(argv, output, errors))
+        self._answers[argv] = "" if code else output
+        return self._answers[argv]
+
+    def has(self, command: str) -> bool:
+        """Whether the host has a command."""
+        folders = [*os.environ.get("PATH", "").split(":"), "/usr/sbin", "/sbin"]
+        return any(os.access(os.path.join(folder, command), os.X_OK) for folder in folders)
+
+    def read(self, path: str) -> str | None:
+        """A text file's content; ``None`` where there is no such file."""
+        with _looking(path):
+            try:
+                with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                    return file.read()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def names(self, path: str) -> list[str] | None:
+        """A directory's entries, sorted; ``None`` where there is no such directory."""
+        with _looking(path):
+            try:
+                return sorted(os.listdir(path))
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def real(self, path: str) -> str:
+        """The path without symbolic links; parts that do not exist stay as they are."""
+        return os.path.realpath(path)
+
+    def node(self, path: str) -> Node | None:
+        """What is at a path, links followed; ``None`` where nothing is."""
+        with _looking(path):
+            try:
+                return _node(os.stat(path))
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def entries(self, path: str) -> list[Entry]:
+        """One level of a directory, as libvirt reads it.
+
+        Passed over: sockets, pipes, character devices, dangling links, what may not be opened,
+        what vanishes meanwhile, and names with control characters.
+        """
+        found = []
+        for name in self.names(path) or []:
+            if not any(char < " " and char not in "\t\n\r" for char in name):
+                entry = self._entry(path, name)
+                if entry:
+                    found.append(entry)
+        return found
+
+    def _entry(self, path: str, name: str) -> Entry | None:
+        full = os.path.join(path, name)
+        with _looking(full):
+            try:
+                node = _node(os.stat(full))
+                if node.kind == "other":
+                    return None
+                if node.kind == "dir":
+                    return Entry(name, node)
+                with open(os.open(full, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as file:
+                    if node.kind == "block":
+                        node = _sized(node, file.seek(0, os.SEEK_END))
+                        file.seek(0)
+                    return Entry(name, node, file.read(HEADER) or b"")
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ELOOP, errno.EACCES, errno.EPERM):
+                    return None
+                raise
+
+    def size(self, device: str) -> int:
+        """The size of a block device in bytes."""
+        with _looking(device), open(device, "rb", buffering=0) as file:
+            return file.seek(0, os.SEEK_END)
+
+    def blank_ends(self, device: str) -> bool:
+        """Whether the first and the last MiB of a device hold nothing but zeros."""
+        with _looking(device), open(device, "rb", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            for start in (0, max(0, end - MIB)):
+                file.seek(start)
+                if any(file.read(min(MIB, end))):
+                    return False
+        return True
+
+    def space(self, path: str) -> tuple[int, int]:
+        """Capacity and free bytes of the file system at a path; free includes root's reserve."""
+        with _looking(path):
+            found = os.statvfs(path)
+        return found.f_frsize * found.f_blocks, found.f_frsize * found.f_bfree
+
+    def mounts(self) -> list[Mount]:
+        """The mount table, in the order of mounting."""
+        found = []
+        for line in (self.read("/proc/self/mountinfo") or "").splitlines():
+            before, _, after = line.partition(" - ")
+            fields, (fstype, source, *rest) = before.split(" "), after.split(" ")
+            options = frozenset(fields[5].split(",") + [o for r in rest for o in r.split(",")])
+            found.append(
+                Mount(
+                    fields[2], _plain(fields[3]), _plain(fields[4]), fstype, _plain(source), options
+                )
+            )
+        return found
+
+    def open_paths(self) -> t.Iterator[tuple[str, str]]:
+        """Every path that a process holds open, as (``name (pid)``, path)."""
+        for pid in filter(str.isdigit, self.names("/proc") or []):
+            if pid == str(os.getpid()):
+                continue
+            name = (_quietly(lambda pid=pid: self.read(f"/proc/{pid}/comm")) or "").strip()
+            links = [f"/proc/{pid}/{link}" for link in ("cwd", "root", "exe")]
+            for folder in (f"/proc/{pid}/fd", f"/proc/{pid}/map_files"):
+                inside = _quietly(lambda folder=folder: self.names(folder)) or []
+                links += [f"{folder}/{link}" for link in inside]
+            for link in links:
+                path = _quietly(lambda link=link: os.readlink(link))
+                if path:
+                    yield f"{name} ({pid})", path
+
+    def user_id(self, name: str) -> int:
+        """The number of a user; raises `Refused` where there is none."""
+        try:
+            return int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
+        except KeyError:
+            raise Refused(f"Nothing was changed: there is no user {name} on this host.") from None
+
+    def group_id(self, name: str) -> int:
+        """The number of a group; raises `Refused` where there is none."""
+        try:
+            return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
+        except KeyError:
+            raise Refused(f"Nothing was changed: there is no group {name} on this host.") from None
+
+
+class Writer(Reader):
+    """The machine, to change.  Only ``_plan.apply`` is ever given one."""
+
+    def run(self, argv: t.Sequence[str], stdin: str = "") -> None:
+        """Runs a command; raises `HostError` with what it printed where it fails."""
+        code, output, errors = self._execute(argv, stdin)
+        if code:
+            raise HostError(_failed(argv, output, errors))
+
+    def mkdir(self, path: str, mode: str, owner: int, group: int) -> None:
+        """Makes a directory and its parents; only the last one gets the permissions."""
+        with _looking(path):
+            parent = os.path.dirname(path)
+            os.makedirs(parent, mode=0o755, exist_ok=True)
+            os.mkdir(path, 0o700)
+            os.chown(path, owner, group)
+            os.chmod(path, int(mode, 8))
+            _sync(parent)
+
+    def chmod(self, path: str, mode: str) -> None:
+        with _looking(path):
+            os.chmod(path, int(mode, 8))
+
+    def chown(self, path: str, owner: int, group: int) -> None:
+        """Changes the owner, the group or both; -1 leaves one as it is."""
+        with _looking(path):
+            os.chown(path, owner, group)
+
+    def write(self, path: str, text: str, mode: str) -> None:
+        """Replaces a file: a reader, and a power cut, see the old one or the new one, whole."""
+        with _looking(path):
+            folder = os.path.dirname(path)
+            os.makedirs(folder, mode=0o755, exist_ok=True)
+            with _private(path + ".new") as file:
+                file.write(text.encode("utf-8", "surrogateescape"))
+                os.fchmod(file.fileno(), int(mode, 8))
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(path + ".new", path)
+            _sync(folder)
+
+    def symlink(self, path: str, target: str) -> None:
+        with _looking(path):
+            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+            os.symlink(target, path)
+            _sync(os.path.dirname(path))
+
+    def remove(self, path: str) -> None:
+        with _looking(path):
+            os.unlink(path)
+            _sync(os.path.dirname(path))
+
+    def rmdir(self, path: str) -> None:
+        with _looking(path):
+            os.rmdir(path)
+            _sync(os.path.dirname(path))
+
+    def rmtree(self, path: str) -> None:
+        with _looking(path):
+            shutil.rmtree(path)
+            _sync(os.path.dirname(path))
+
+    def zero_ends(self, device: str) -> None:
+        """Writes zeros over the first and the last MiB of a device."""
+        with _looking(device), open(device, "r+b", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            for start in (0, max(0, end - MIB)):
+                file.seek(start)
+                file.write(bytes(min(MIB, end)))
+            os.fsync(file.fileno())
+
+    def make_file(self, making: str, size: int, allocation: int) -> None:
+        """Makes a raw file, of which the first ``allocation`` bytes are reserved."""
+        with _looking(making), _private(making) as file:
+            file.truncate(size)
+            if allocation:
+                os.posix_fallocate(file.fileno(), 0, allocation)
+
+    def publish(self, path: str, making: str, mode: str, owner: int, group: int) -> None:
+        """Gives a finished file its permissions and its name; never replaces another one."""
+        with _looking(path):
+            if os.path.lexists(path):
+                raise FileExistsError(errno.EEXIST, "it has appeared meanwhile")
+            with open(making, "r+b") as file:
+                os.fchown(file.fileno(), owner, group)
+                # A file system without modes, such as vfat, need not take the one nobody asked for.
+                with contextlib.suppress(*(() if mode else (PermissionError,))):
+                    os.fchmod(file.fileno(), int(mode or "0600", 8))
+                os.fsync(file.fileno())
+            os.rename(making, path)
+            _sync(os.path.dirname(path))
+
+    def truncate(self, path: str, size: int) -> None:
+        with _looking(path), open(path, "r+b") as file:
+            file.truncate(size)
+            os.fsync(file.fileno())
+
+    def allocate(self, path: str, allocation: int) -> None:
+        """Reserves the first ``allocation`` bytes of a file."""
+        with _looking(path), open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, allocation)
+            os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def locked() -> t.Iterator[None]:
+    """Keeps every other task of this collection on the host out until left."""
+    folder = os.open(LOCK, os.O_RDONLY)
+    try:
+        deadline = time.monotonic() + LOCK_PATIENCE
+        while True:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise Refused(
+                        "Nothing was changed: another poolwright.storage task has been at work on "
+                        f"this host for {LOCK_PATIENCE} seconds. Wait for it, or end it."
+                    ) from None
+                time.sleep(0.1)
+        yield
+    finally:
+        os.close(folder)
+
+
+def detach() -> None:
+    """Takes standard input away: a command that asks a question must fail, not wait."""
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+
+
+def _failed(argv: t.Sequence[str], output: str, errors: str) -> str:
+    return f"{' '.join(argv)}: {errors.strip() or output.strip() or 'it failed without a word'}"
+
+
+def _node(found: os.stat_result) -> Node:
+    kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "dir", stat.S_IFBLK: "block"}
+    kind = kinds.get(stat.S_IFMT(found.st_mode), "other")
+    return Node(
+        kind,
+        f"{stat.S_IMODE(found.st_mode):04o}",
+        found.st_uid,
+        found.st_gid,
+        found.st_size,
+        _number(found.st_rdev) if kind == "block" else "",
+        _number(found.st_dev),
+        found.st_blocks * 512,
+        (found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns),
+    )
+
+
+def _sized(node: Node, size: int) -> Node:
+    return Node(**{**node.__dict__, "size": size, "allocated": size})
+
+
+def _number(device: int) -> str:
+    return f"{os.major(device)}:{os.minor(device)}"
+
+
+def _plain(text: str) -> str:
+    """A field of mountinfo without its octal escapes."""
+    for escape, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(escape, char)
+    return text
+
+
+_T = t.TypeVar("_T")
+
+
+def _quietly(look: t.Callable[[], _T]) -> _T | None:
+    """What a look at a process finds; ``None`` where the process has gone meanwhile."""
+    try:
+        return look()
+    except (OSError, HostError):
+        return None
+
+
+@contextlib.contextmanager
+def _private(path: str) -> t.Iterator[t.BinaryIO]:
+    """A new file that only root can read; what an interrupted run left under the name goes."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        yield file
+
+
+def _sync(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

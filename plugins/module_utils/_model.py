@@ -1,0 +1,161 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is wanted and what is there, as plain frozen data: no behaviour, no connection.
+
+An empty string, tuple or ``None`` means "not said", never "there is none".
+Field names follow the elements of libvirt's pool and volume XML.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+
+class Refused(Exception):
+    """The task would lose something, contradicts itself, or cannot be right on this host."""
+
+
+@dataclass(frozen=True)
+class SourceHost:
+    """A server: ``source/host``.  ``port`` 0 is the protocol's default."""
+
+    name: str
+    port: int = 0
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A SCSI host: ``source/adapter``; either ``name``, or ``address`` with ``unique_id``, or WWNs."""
+
+    type: str
+    name: str = ""
+    parent: str = ""
+    wwnn: str = ""
+    wwpn: str = ""
+    address: str = ""  # PCI, 0000:00:1f.2
+    unique_id: str = ""
+    managed: str = ""  # yes, no
+
+
+@dataclass(frozen=True)
+class Auth:
+    """``source/auth``: who logs in, and which libvirt secret holds the password."""
+
+    type: str
+    username: str
+    usage: str = ""
+    uuid: str = ""
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """``target/permissions``.  ``mode`` is octal without prefix (``0711``)."""
+
+    mode: str = ""
+    owner: int | None = None
+    group: int | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """All that a pool definition can say, for every pool type."""
+
+    type: str
+    name: str
+    uuid: str = ""
+    cow: str = ""  # yes, no
+    hosts: tuple[SourceHost, ...] = ()
+    devices: tuple[str, ...] = ()
+    part_separator: str = ""  # yes, no
+    dir: str = ""
+    adapter: Adapter | None = None
+    source: str = ""  # source/name
+    initiator: str = ""
+    format: str = ""
+    auth: Auth | None = None
+    protocol_version: str = ""
+    path: str = ""
+    permissions: Permissions = Permissions()
+    mount_options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Where a volume lies: bytes ``start`` to ``end`` (exclusive) of ``device``."""
+
+    device: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Volume:
+    """All that a volume definition can say.  Sizes are bytes.
+
+    ``listed`` tells whether libvirt shows such a volume: it passes over thin and inactive ones.
+    ``users`` says in words who has it open; ``data`` whether it may hold any.
+    """
+
+    name: str
+    path: str = ""
+    key: str = ""
+    type: str = "file"
+    format: str = ""
+    capacity: int = 0
+    allocation: int = 0
+    physical: int = 0
+    permissions: Permissions = Permissions()
+    timestamps: tuple[tuple[str, str], ...] = ()
+    compat: str = ""
+    cluster_size: int = 0
+    features: tuple[str, ...] = ()
+    backing_path: str = ""
+    backing_format: str = ""
+    extents: tuple[Extent, ...] = ()
+    listed: bool = True
+    data: bool = True
+    users: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a probe found.  Backends extend it with what only they need to know.
+
+    ``state`` is one of
+
+    * ``missing``: nothing is there, and nothing is in the way
+    * ``blank``: what it is made of is there and holds nothing
+    * ``foreign``: something else is there; ``dirt`` says what, by device
+    * ``ready``: built
+
+    ``active`` is ``None`` where the storage itself knows no difference (a directory).
+    ``users`` says in words who uses the pool right now.
+    """
+
+    state: str
+    active: bool | None = None
+    dirt: t.Mapping[str, str] = field(default_factory=dict)
+    users: tuple[str, ...] = ()
+    capacity: int = 0
+    available: int = 0
+    allocation: int = 0
+    volumes: tuple[Volume, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is registered under a pool's name.
+
+    ``active`` is libvirtd's word, ``None`` where no daemon is asked; ``listing`` is libvirtd's
+    list of the volumes, as ``name path`` with single blanks, ``None`` where it has none.
+    """
+
+    pool: Pool | None = None
+    xml: str = ""
+    autostart: bool = False
+    active: bool | None = None
+    listing: frozenset[str] | None = None

@@ -1,0 +1,181 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Options that modules share: their argument specs, what they mean, and what is wrong with them."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import replace
+
+from . import _size, _xml
+from ._host import Reader
+from ._model import Permissions
+
+Spec = t.Mapping[str, t.Any]
+Params = t.Mapping[str, t.Any]
+
+LIBVIRT: Spec = {
+    "libvirt": {"type": "str", "choices": ["auto", "required", "ignored"], "default": "auto"},
+    "libvirt_uri": {"type": "str", "default": "qemu:///system"},
+}
+ALLOW: Spec = {
+    "allow": {
+        "type": "list",
+        "elements": "str",
+        "choices": ["overwrite", "delete", "shrink", "interrupt"],
+        "default": [],
+    }
+}
+POOL: Spec = {
+    "name": {"type": "str", "required": True, "aliases": ["pool"]},
+    "uuid": {"type": "str"},
+    "state": {
+        "type": "str",
+        "choices": ["present", "active", "inactive", "absent", "undefined", "deleted"],
+        "default": "active",
+    },
+    "autostart": {"type": "bool", "default": True},
+    "build": {"type": "str", "choices": ["auto", "never"], "default": "auto"},
+    "refresh": {"type": "bool", "default": True},
+    **ALLOW,
+    **LIBVIRT,
+}
+OWNERSHIP: Spec = {
+    "mode": {"type": "str"},
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+}
+PERMISSIONS: Spec = {**OWNERSHIP, "label": {"type": "str"}}
+_VOLUME: Spec = {
+    "name": {"type": "str", "required": True, "aliases": ["volume"]},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "capacity": {"type": "str"},
+    "allocation": {"type": "str"},
+    "format": {"type": "str"},
+    **OWNERSHIP,
+}
+VOLUME: Spec = {"pool": {"type": "str", "required": True}, **_VOLUME, **ALLOW, **LIBVIRT}
+VOLUMES: Spec = {
+    "pool": {"type": "str", "required": True},
+    "volumes": {"type": "list", "elements": "dict", "required": True, "options": _VOLUME},
+    "purge": {"type": "bool", "default": False},
+    **ALLOW,
+    **LIBVIRT,
+}
+
+# The file name NAME.xml.new must fit into the 255 bytes that file systems allow.
+LONGEST_NAME = 247
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
+
+
+def name_faults(name: t.Any, what: str, longest: int) -> t.Iterator[str]:
+    """What is wrong with a name that becomes a file's."""
+    if not isinstance(name, str):
+        return
+    if name in ("", ".", ".."):
+        yield f"{what}: {name!r} is not a name"
+    if "/" in name:
+        yield f"{what}: {name!r} has a slash"
+    if re.search(r"[\x00-\x1f\x7f]", name):
+        yield f"{what}: {name!r} has a line feed or another control character"
+    if name != name.strip():
+        yield f"{what}: {name!r} begins or ends with a blank"
+    if len(name.encode("utf-8", "surrogateescape")) > longest:
+        yield f"{what}: {name[:20]!r}… is longer than {longest} bytes"
+
+
+def pool_faults(params: Params) -> t.Iterator[str]:
+    """What is wrong with the options that all pool modules have."""
+    yield from name_faults(params.get("name"), "name", LONGEST_NAME)
+    uuid = params.get("uuid")
+    if uuid is not None and not _UUID.fullmatch(str(uuid)):
+        yield f"uuid: {uuid!r} is not 32 hexadecimal digits in groups of 8-4-4-4-12"
+
+
+def path_faults(params: Params, key: str) -> t.Iterator[str]:
+    """An absolute path that libvirt and the mount table can write down."""
+    path = params.get(key)
+    if isinstance(path, str):
+        yield from path_text_faults(path, key)
+
+
+def path_text_faults(path: str, key: str) -> t.Iterator[str]:
+    if not path.startswith("/"):
+        yield f"{key}: {path!r} is not absolute"
+    elif _xml.tidy(path).strip("/") == "":
+        yield f"{key}: {path!r} is the root directory"
+    if ".." in path.split("/") or "." in path.split("/"):
+        yield f"{key}: {path!r} has a part . or .."
+    if re.search(r"[\x00-\x1f\x7f]", path):
+        yield f"{key}: {path!r} has a line feed or another control character"
+
+
+def permission_faults(params: Params) -> t.Iterator[str]:
+    mode = params.get("mode")
+    if isinstance(mode, str) and not re.fullmatch("0?[0-7]{1,3}", mode):
+        yield f"mode: {mode!r} is not octal from 0000 to 0777; quote it, for example '0711'"
+    for key in ("owner", "group"):
+        value = params.get(key)
+        if isinstance(value, str) and not re.fullmatch(r"[^\s:/-][^\s:/]*", value):
+            yield f"{key}: {value!r} is neither a name nor a number"
+        elif isinstance(value, str) and value.isdigit() and int(value) >= 2**32 - 1:
+            yield f"{key}: {value!r} is more than the largest number of a user or group"
+
+
+def mount_option_faults(params: Params) -> t.Iterator[str]:
+    options = params.get("mount_options")
+    for option in options if isinstance(options, list) else []:
+        if not re.fullmatch(r"[^\s,\x00-\x1f]+", str(option)):
+            yield f"mount_options: {option!r} is not one option; write each as an item of the list"
+
+
+def size_faults(params: Params, key: str) -> t.Iterator[str]:
+    text = params.get(key)
+    if isinstance(text, str):
+        try:
+            _size.parse(text)
+        except ValueError as error:
+            yield f"{key}: {error}"
+
+
+def volume_faults(params: Params, where: str = "") -> t.Iterator[str]:
+    """What is wrong with the options of one volume; ``where`` names it in a list."""
+    faults = [*name_faults(params.get("name"), "name", 255), *permission_faults(params)]
+    for key in ("capacity", "allocation"):
+        faults += size_faults(params, key)
+    if params.get("state") == "absent":
+        given = [
+            key for key in _VOLUME if key not in ("name", "state") and params.get(key) is not None
+        ]
+        faults += [f"{key}: belongs to state present, and state is absent" for key in given]
+    yield from (f"{where}{fault}" for fault in faults)
+
+
+def path(params: Params, key: str, kept: str) -> str:
+    """The given path as libvirt writes it, else the one that is kept."""
+    return kept if params[key] is None else _xml.tidy(params[key])
+
+
+def yes_no(params: Params, key: str, kept: str) -> str:
+    return kept if params[key] is None else "yes" if params[key] else "no"
+
+
+def text(params: Params, key: str, kept: str) -> str:
+    return kept if params[key] is None else str(params[key])
+
+
+def permissions(host: Reader, params: Params, kept: Permissions) -> Permissions:
+    """``kept``, changed to what is given; names of users and groups become numbers."""
+    given: dict[str, t.Any] = {}
+    if params.get("mode") is not None:
+        given["mode"] = f"{int(params['mode'], 8):04o}"
+    if params.get("owner") is not None:
+        given["owner"] = host.user_id(params["owner"])
+    if params.get("group") is not None:
+        given["group"] = host.group_id(params["group"])
+    if params.get("label") is not None:
+        given["label"] = params["label"]
+    return replace(kept, **given)

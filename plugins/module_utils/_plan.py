@@ -1,0 +1,85 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The list of changes, who may agree to it, and the loop that performs it."""
+
+from __future__ import annotations
+
+import shlex
+import typing as t
+from dataclasses import dataclass
+
+from ._host import HostError, Writer
+from ._model import Refused
+
+RISKS = {
+    "overwrite": "destroys what is on a device now",
+    "delete": "destroys the data inside",
+    "shrink": "cuts off the end of a volume",
+    "interrupt": "takes away something that is in use",
+}
+
+
+@dataclass(frozen=True)
+class Action:
+    """One change, as data.
+
+    ``verb`` is a method of `Writer`, ``args`` are its arguments.  ``command`` is how it reads as a
+    line of shell.  ``risk`` is a key of `RISKS`, empty where nothing can be lost.
+    """
+
+    text: str
+    verb: str
+    args: tuple[t.Any, ...]
+    command: str
+    risk: str = ""
+
+    def shown(self) -> dict[str, str]:
+        """The action as it stands in a result."""
+        return {"text": self.text, "command": self.command, "risk": self.risk}
+
+
+Steps = t.Iterator[Action]
+
+
+class Stopped(Exception):
+    """An action failed: ``done`` are those before it, ``left`` itself and those after."""
+
+    def __init__(self, cause: str, done: t.Sequence[Action], left: t.Sequence[Action]) -> None:
+        super().__init__(cause)
+        self.done = [action.shown() for action in done]
+        self.left = [action.shown() for action in left]
+
+
+def run(text: str, *argv: str, risk: str = "", stdin: str = "") -> Action:
+    """The action that runs a command; ``stdin`` is never shown."""
+    return Action(text, "run", (argv, stdin), " ".join(shlex.quote(arg) for arg in argv), risk)
+
+
+def call(text: str, verb: str, *args: t.Any, risk: str = "", command: str = "") -> Action:
+    """The action that has no command of the host's behind it."""
+    shown = command or " ".join([verb, *(shlex.quote(str(arg)) for arg in args)])
+    return Action(text, verb, args, shown, risk)
+
+
+def guard(plan: t.Sequence[Action], allow: t.Collection[str]) -> None:
+    """Raises `Refused` where the plan holds a loss that the task does not allow."""
+    losses = [action for action in plan if action.risk and action.risk not in allow]
+    if not losses:
+        return
+    needed = sorted({action.risk for action in losses})
+    would = "; ".join(f"{action.text}, which {RISKS[action.risk]}" for action in losses)
+    raise Refused(
+        f"Nothing was changed, because the task would {would} "
+        f"(consent with allow: [{', '.join(needed)}])."
+    )
+
+
+def apply(plan: t.Sequence[Action], writer: Writer) -> None:
+    """Performs the plan in its order; raises `Stopped` at the first action that fails."""
+    for number, action in enumerate(plan):
+        try:
+            getattr(writer, action.verb)(*action.args)
+        except HostError as error:
+            raise Stopped(str(error), plan[:number], plan[number:]) from error

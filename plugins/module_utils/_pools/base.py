@@ -1,0 +1,96 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a pool type is to the life of a pool."""
+
+from __future__ import annotations
+
+import abc
+import typing as t
+
+from .._host import Reader
+from .._model import Pool, Refused, Seen
+from .._plan import Steps
+
+if t.TYPE_CHECKING:
+    from .._volumes.base import Volumes
+
+S = t.TypeVar("S", bound=Seen)
+
+
+class Backend(abc.ABC, t.Generic[S]):
+    """One pool type's knowledge, for one pool.
+
+    ``probe`` looks and may raise `Refused`.  The other methods are pure: they yield the steps that
+    lead on from what was seen, and nothing where nothing is to do.  A type overrides what it has.
+    """
+
+    type: t.ClassVar[str]
+    options: t.ClassVar[t.Mapping[str, t.Any]] = {}  # argument spec of what only this type has
+    required: t.ClassVar[t.Sequence[str]] = ()  # needed for state present and active
+    formatted: t.ClassVar[bool] = False  # its volumes have a format
+
+    def __init__(self, pool: Pool, given: t.Mapping[str, t.Any]) -> None:
+        self.pool = pool
+        self.given = given  # the task's options; None is "not given"
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the task wants less of the pool than there is, so that nothing is to be made."""
+        return self.given.get("state") not in (None, "present", "active")
+
+    @classmethod
+    @abc.abstractmethod
+    def define(cls, host: Reader, params: t.Mapping[str, t.Any], pool: Pool) -> Pool:
+        """``pool``, as it is registered or new, changed to what the given options say."""
+
+    @classmethod
+    def faults(cls, params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+        """What is wrong with the options that an argument spec cannot say."""
+        return iter(())
+
+    @abc.abstractmethod
+    def probe(self, host: Reader) -> S:
+        """What is there now.  Raises `Refused` where something is in the way that no consent buys."""
+
+    def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
+        """What a pool lives on, so that two pools on one thing are found by what it is."""
+        return frozenset()
+
+    def stored(self, seen: S, stored: Pool | None) -> Pool:
+        """The definition to keep."""
+        return self.pool
+
+    def build(self, seen: S) -> Steps:
+        """From ``missing``, ``blank`` or ``foreign`` to ``ready``; wiping has its own actions."""
+        return iter(())
+
+    def amend(self, seen: S) -> Steps:
+        """From ``ready`` to ready as wanted: permissions, members."""
+        return iter(())
+
+    def start(self, seen: S) -> Steps:
+        return iter(())
+
+    def stop(self, seen: S) -> Steps:
+        """Raises `Refused` where the pool is in use."""
+        return iter(())
+
+    def boot(self, seen: S, autostart: bool, daemon: bool) -> Steps:
+        """After which the host by itself brings the pool back at boot, or does not.
+
+        With ``daemon`` that is libvirtd's work.
+        """
+        return iter(())
+
+    def delete(self, seen: S) -> Steps:
+        return iter(())
+
+    def volumes(self) -> Volumes | None:
+        """The knowledge of this pool's volumes; ``None`` where they cannot be made."""
+        return None
+
+    def nothing(self, text: str) -> Refused:
+        """The refusal that begins as all of them do."""
+        return Refused(f"Nothing was changed: {text}")

@@ -1,0 +1,193 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where definitions live: in libvirt's own files, or with a running libvirtd, which is told."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+
+from . import _xml
+from ._host import Reader
+from ._model import Pool, Refused, Stored
+from ._plan import Steps, call
+from ._tools import virsh
+
+FOLDER = "/etc/libvirt/storage"
+SYSTEM = "qemu:///system"
+
+# Where the storage driver of the system's daemon listens: the modular one, then the monolithic one.
+_SOCKETS = ("/run/libvirt/virtstoraged-sock", "/run/libvirt/libvirt-sock")
+_LISTENING = 0x10000  # __SO_ACCEPTCON in the flags of /proc/net/unix
+
+
+class Registry(abc.ABC):
+    """What is registered, and the steps that change it."""
+
+    daemon: bool
+
+    @abc.abstractmethod
+    def names(self, host: Reader) -> list[str]:
+        """The names of all defined pools."""
+
+    @abc.abstractmethod
+    def look(self, host: Reader, name: str) -> Stored:
+        """What is registered under a name."""
+
+    @abc.abstractmethod
+    def define(self, pool: Pool, stored: Stored) -> Steps:
+        """Steps that make the stored definition mean ``pool``."""
+
+    @abc.abstractmethod
+    def autostart(self, name: str, wanted: bool) -> Steps: ...
+
+    @abc.abstractmethod
+    def forget(self, stored: Stored, name: str) -> Steps: ...
+
+    def others(self, host: Reader, name: str) -> list[Pool]:
+        """The definitions of all other pools, where they are files on this host."""
+        found = []
+        for file in host.names(FOLDER) or []:
+            if file.endswith(".xml") and file != f"{name}.xml":
+                with contextlib.suppress(ValueError):  # libvirt does not load such a file either
+                    found.append(_xml.parse(host.read(f"{FOLDER}/{file}") or ""))
+        return found
+
+    def start(self, name: str) -> Steps:
+        return iter(())
+
+    def stop(self, name: str) -> Steps:
+        return iter(())
+
+    def refresh(self, name: str) -> Steps:
+        return iter(())
+
+
+class Files(Registry):
+    """libvirt's own files in libvirt's own place, for a host whose daemon does not run."""
+
+    daemon = False
+
+    def names(self, host: Reader) -> list[str]:
+        return [name[:-4] for name in host.names(FOLDER) or [] if name.endswith(".xml")]
+
+    def look(self, host: Reader, name: str) -> Stored:
+        path, _ = _paths(name)
+        text = host.read(path)
+        autostart = f"{name}.xml" in (host.names(f"{FOLDER}/autostart") or [])
+        if text is None:
+            return Stored(autostart=autostart)
+        return Stored(_parsed(text, path), text, autostart)
+
+    def define(self, pool: Pool, stored: Stored) -> Steps:
+        if stored.pool != pool:
+            path, _ = _paths(pool.name)
+            text = _xml.render(pool, stored.xml)
+            yield call(
+                f"define pool {pool.name}", "write", path, text, "0600", command=f"write {path}"
+            )
+
+    def autostart(self, name: str, wanted: bool) -> Steps:
+        path, link = _paths(name)
+        if wanted:
+            yield call(f"mark pool {name} for autostart", "symlink", link, path)
+        else:
+            yield call(f"no longer mark pool {name} for autostart", "remove", link)
+
+    def forget(self, stored: Stored, name: str) -> Steps:
+        path, _ = _paths(name)
+        if stored.autostart:
+            yield from self.autostart(name, False)
+        if stored.pool:
+            yield call(f"undefine pool {name}", "remove", path)
+
+
+class Daemon(Registry):
+    """A running libvirtd (or virtstoraged); it keeps the files itself."""
+
+    daemon = True
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+    def names(self, host: Reader) -> list[str]:
+        return sorted(virsh.pools(host, self.uri).defined)
+
+    def others(self, host: Reader, name: str) -> list[Pool]:
+        return super().others(host, name) if self.uri == SYSTEM else []
+
+    def look(self, host: Reader, name: str) -> Stored:
+        pools = virsh.pools(host, self.uri)
+        active = name in pools.active
+        if name not in pools.defined:
+            return Stored(active=active)
+        xml = virsh.definition(host, self.uri, name)
+        return Stored(
+            _parsed(xml, f"libvirt's pool {name}"),
+            xml,
+            name in pools.autostart,
+            active,
+            virsh.listing(host, self.uri, name) if active else None,
+        )
+
+    def define(self, pool: Pool, stored: Stored) -> Steps:
+        if stored.pool != pool:
+            yield virsh.define(self.uri, pool.name, _xml.render(pool, stored.xml))
+
+    def autostart(self, name: str, wanted: bool) -> Steps:
+        yield virsh.autostart(self.uri, name, wanted)
+
+    def forget(self, stored: Stored, name: str) -> Steps:
+        if stored.pool:
+            yield virsh.undefine(self.uri, name)
+
+    def start(self, name: str) -> Steps:
+        yield virsh.start(self.uri, name)
+
+    def stop(self, name: str) -> Steps:
+        yield virsh.stop(self.uri, name)
+
+    def refresh(self, name: str) -> Steps:
+        yield virsh.refresh(self.uri, name)
+
+
+def find(host: Reader, libvirt: str, uri: str) -> Registry:
+    """The registry that the options ``libvirt`` and ``libvirt_uri`` ask for on this host."""
+    if libvirt == "ignored":
+        return Files()
+    listening = uri != SYSTEM or _listening(host)
+    if listening and host.has("virsh"):
+        return Daemon(uri)
+    if listening:
+        raise Refused(
+            "Nothing was changed: libvirt's storage daemon runs on this host, but virsh is missing. "
+            "Install libvirt's client programs (libvirt-clients), or set libvirt: ignored."
+        )
+    if libvirt == "required":
+        raise Refused(
+            "Nothing was changed: libvirt: required, but no libvirt storage daemon listens on "
+            f"{' or '.join(_SOCKETS)}. Start libvirtd or virtstoraged, or set libvirt: auto."
+        )
+    return Files()
+
+
+def _listening(host: Reader) -> bool:
+    """Whether somebody listens, without asking him: asking would start a socket-activated daemon."""
+    for line in (host.read("/proc/net/unix") or "").splitlines()[1:]:
+        fields = line.split()
+        if fields[-1] in _SOCKETS and int(fields[3], 16) & _LISTENING:
+            return True
+    return False
+
+
+def _paths(name: str) -> tuple[str, str]:
+    return f"{FOLDER}/{name}.xml", f"{FOLDER}/autostart/{name}.xml"
+
+
+def _parsed(text: str, where: str) -> Pool:
+    try:
+        return _xml.parse(text)
+    except ValueError as error:
+        raise Refused(f"Nothing was changed: {where} cannot be read, because {error}.") from error

@@ -1,0 +1,97 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Pools and volumes as they stand in results: numbers in bytes, a missing element is null."""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import _xml
+from ._model import Permissions, Pool, Seen, Stored, Volume
+
+Result = t.Dict[str, t.Any]
+
+
+def pool(wanted: Pool, stored: Stored, seen: Seen | None) -> Result:
+    """A pool as it is now; ``seen`` is ``None`` where it could not be looked at."""
+    running = _running(stored, seen)
+    sized = seen if running else None
+    return {
+        "name": wanted.name,
+        "type": wanted.type,
+        "uuid": wanted.uuid or None,
+        "state": "active" if running else "inactive",
+        "autostart": stored.autostart,
+        "built": None if seen is None else seen.state == "ready",
+        "capacity": sized.capacity if sized else None,
+        "allocation": sized.allocation if sized else None,
+        "available": sized.available if sized else None,
+        "path": wanted.path or None,
+        "source": _source(wanted),
+        "permissions": _permissions(wanted.permissions),
+        "mount_options": list(wanted.mount_options),
+        "xml": stored.xml or None,
+    }
+
+
+def _running(stored: Stored, seen: Seen | None) -> bool:
+    """What libvirtd says, where it is asked; else what the storage says by itself."""
+    if stored.active is not None:
+        return stored.active
+    if seen is None or seen.state != "ready":
+        return False
+    return seen.active is not False
+
+
+def _source(wanted: Pool) -> Result:
+    return {
+        "name": wanted.source or None,
+        "devices": list(wanted.devices),
+        "hosts": [{"name": host.name, "port": host.port or None} for host in wanted.hosts],
+        "dir": wanted.dir or None,
+        "format": wanted.format or None,
+        "initiator": wanted.initiator or None,
+        "protocol_version": wanted.protocol_version or None,
+        "adapter": _given(wanted.adapter),
+        "auth": _given(wanted.auth),
+    }
+
+
+def _given(part: t.Any) -> Result | None:
+    return {key: value or None for key, value in vars(part).items()} if part else None
+
+
+def _permissions(wanted: Permissions) -> Result:
+    return {
+        "mode": wanted.mode or None,
+        "owner": wanted.owner,
+        "group": wanted.group,
+        "label": wanted.label or None,
+    }
+
+
+def volume(pool_name: str, found: Volume, formatted: bool) -> Result:
+    """A volume as it is now."""
+    return {
+        "pool": pool_name,
+        "name": found.name,
+        "key": found.key or None,
+        "path": found.path,
+        "type": found.type,
+        "format": found.format if formatted else None,
+        "capacity": found.capacity,
+        "allocation": found.allocation,
+        "physical": found.physical,
+        "permissions": _permissions(found.permissions),
+        "timestamps": dict(found.timestamps) or None,
+        "compat": found.compat or None,
+        "cluster_size": found.cluster_size or None,
+        "features": list(found.features),
+        "backing": {"path": found.backing_path, "format": found.backing_format or None}
+        if found.backing_path
+        else None,
+        "extents": [vars(extent) for extent in found.extents],
+        "xml": _xml.render_volume(found, formatted),
+    }

@@ -1,0 +1,107 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The tasks of the info modules: what is there, in numbers; they never change anything."""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import _options, _registry, _results
+from ._host import HostError, Reader
+from ._model import Pool, Refused, Seen, Stored
+from ._pools.all import BACKENDS
+from ._pools.base import Backend
+from ._run import Module
+
+POOL_INFO: _options.Spec = {
+    "name": {"type": "str", "aliases": ["pool"]},
+    "volumes": {"type": "bool", "default": False},
+    **_options.LIBVIRT,
+}
+VOLUME_INFO: _options.Spec = {
+    "pool": {"type": "str", "required": True},
+    "name": {"type": "str", "aliases": ["volume"]},
+    **_options.LIBVIRT,
+}
+
+
+def run_pool_info() -> None:
+    """The whole of ``main`` of the module pool_info."""
+    module = Module(POOL_INFO, _name_faults)
+    name = module.params["name"]
+
+    def look(host: Reader) -> dict[str, t.Any]:
+        registry = _registry.find(host, module.params["libvirt"], module.params["libvirt_uri"])
+        names = registry.names(host) if name is None else [name]
+        found = [_pool(host, registry, each, module.params["volumes"]) for each in names]
+        return {"pools": [pool for pool in found if pool]}
+
+    _answer(module, look)
+
+
+def run_volume_info() -> None:
+    """The whole of ``main`` of the module volume_info."""
+    module = Module(VOLUME_INFO, _name_faults)
+    pool, name = module.params["pool"], module.params["name"]
+
+    def look(host: Reader) -> dict[str, t.Any]:
+        registry = _registry.find(host, module.params["libvirt"], module.params["libvirt_uri"])
+        stored = registry.look(host, pool)
+        if stored.pool is None:
+            raise Refused(f"No pool {pool} is defined on this host.")
+        backend, seen = _probe(host, stored.pool)
+        rows = _volumes(backend, seen)
+        return {"volumes": [row for row in rows if name in (None, row["name"])]}
+
+    _answer(module, look)
+
+
+def _answer(module: Module, look: t.Callable[[Reader], dict[str, t.Any]]) -> t.NoReturn:
+    try:
+        found = look(Reader(module.execute))
+    except (HostError, Refused) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **found)
+
+
+def _name_faults(params: _options.Params) -> t.Iterator[str]:
+    for key in ("pool", "name"):
+        if params.get(key) is not None:
+            yield from _options.name_faults(params[key], key, 255)
+
+
+def _pool(
+    host: Reader, registry: _registry.Registry, name: str, volumes: bool
+) -> _results.Result | None:
+    """One pool; what is wrong with it stands in ``error`` and hides no other pool."""
+    stored, seen, error = Stored(), None, None
+    backend: Backend[t.Any] | None = None
+    try:
+        stored = registry.look(host, name)
+        if stored.pool is None:
+            return None
+        backend, seen = _probe(host, stored.pool)
+    except (HostError, Refused) as problem:
+        error = str(problem)
+    row = _results.pool(stored.pool or Pool("", name), stored, seen)
+    if volumes:
+        row["volumes"] = _volumes(backend, seen) if backend and seen else None
+    return {**row, "error": error}
+
+
+def _probe(host: Reader, pool: Pool) -> tuple[Backend[t.Any], Seen]:
+    kind = BACKENDS.get(pool.type)
+    if kind is None:
+        raise Refused(
+            f"Pool {pool.name} is of type {pool.type}, which this collection does not know."
+        )
+    backend = kind(pool, {"state": "inactive"})
+    return backend, backend.probe(host)
+
+
+def _volumes(backend: Backend[t.Any], seen: Seen) -> list[_results.Result]:
+    return [
+        _results.volume(backend.pool.name, volume, backend.formatted) for volume in seen.volumes
+    ]

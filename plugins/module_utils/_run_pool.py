@@ -1,0 +1,119 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The task of a pool module: one pool, to one state."""
+
+from __future__ import annotations
+
+import typing as t
+import uuid
+
+from . import _lifecycle, _options, _registry, _results, _xml
+from ._host import Reader
+from ._model import Pool, Refused, Stored
+from ._pools.base import Backend
+from ._run import Look, Module, perform
+
+
+def run_pool(kind: type[Backend[t.Any]]) -> None:
+    """The whole of a pool module's ``main``."""
+    required = [("state", state, list(kind.required)) for state in ("present", "active")]
+
+    def faults(params: _options.Params) -> t.Iterator[str]:
+        yield from _options.pool_faults(params)
+        yield from kind.faults(params)
+
+    module = Module({**_options.POOL, **kind.options}, faults, required_if=required)
+    params = module.params
+    wish = _lifecycle.Wish(*(params[key] for key in ("state", "build", "autostart", "refresh")))
+    perform(module, lambda host: _look(host, kind, params, wish))
+
+
+def _look(
+    host: Reader, kind: type[Backend[t.Any]], params: _options.Params, wish: _lifecycle.Wish
+) -> Look:
+    name = params["name"]
+    registry = _registry.find(host, params["libvirt"], params["libvirt_uri"])
+    stored = registry.look(host, name)
+    others = registry.others(host, name)
+    _same(kind, params, stored, others)
+    leaving = wish.state not in ("present", "active")
+    if leaving and stored.pool is None:
+        pool = Pool(kind.type, name)
+        steps = registry.stop(name) if stored.active else iter(())
+        return Look(tuple(steps), {"pool": None})
+    pool = stored.pool or Pool(kind.type, name, uuid=params["uuid"] or _new_uuid(host, name))
+    backend = kind(kind.define(host, params, pool), params)
+    if leaving:
+        _nothing_else(backend.pool, pool)
+    else:
+        _no_conflict(host, backend, others)
+    seen = backend.probe(host)
+    plan = tuple(_lifecycle.pool_steps(backend, registry, stored, seen, wish))
+    after = "" if leaving and wish.state != "inactive" else stored.xml
+    if not leaving:
+        after = _xml.render(backend.stored(seen, stored.pool), stored.xml)
+    there = _results.pool(stored.pool, stored, seen) if stored.pool else None
+    return Look(plan, {"pool": there}, f"definition of pool {name}", stored.xml, after)
+
+
+def _same(
+    kind: type[Backend[t.Any]],
+    params: _options.Params,
+    stored: Stored,
+    others: t.Sequence[Pool],
+) -> None:
+    """Refuses a name or UUID that belongs to something else."""
+    name, given = params["name"], _plain(params["uuid"])
+    if stored.pool and stored.pool.type != kind.type:
+        raise Refused(
+            f"Nothing was changed: pool {name} is a {stored.pool.type} pool, and this task is for "
+            f"{kind.type} pools. Name another pool, or use pool_{stored.pool.type.replace('-', '_')}."
+        )
+    if given and stored.pool and _plain(stored.pool.uuid) not in ("", given):
+        raise Refused(
+            f"Nothing was changed: pool {name} has the UUID {stored.pool.uuid}, which never changes, "
+            f"and the task says {params['uuid']}. Leave uuid out."
+        )
+    for other in others:
+        if given and _plain(other.uuid) == given:
+            raise Refused(
+                f"Nothing was changed: the UUID {params['uuid']} belongs to pool {other.name}, not to "
+                f"{name}. Leave uuid out."
+            )
+
+
+def _nothing_else(asked: Pool, stored: Pool) -> None:
+    """Refuses to leave a pool that the task describes otherwise than it is."""
+    differ = [key for key, value in vars(asked).items() if value != getattr(stored, key)]
+    if differ:
+        told = ", ".join(
+            f"{key} {getattr(asked, key)}, not {getattr(stored, key)}" for key in differ
+        )
+        raise Refused(
+            f"Nothing was changed: the task describes another pool than {stored.name} is: {told}. "
+            "Leave these options out; the state needs only the name."
+        )
+
+
+def _no_conflict(host: Reader, backend: Backend[t.Any], others: t.Sequence[Pool]) -> None:
+    """Refuses a second pool on the same thing, whatever it is called there."""
+    mine = backend.sources(host, backend.pool)
+    for other in others:
+        common = mine & backend.sources(host, other)
+        if common:
+            raise Refused(
+                f"Nothing was changed: pool {backend.pool.name} would live on {', '.join(sorted(common))}, "
+                f"on which pool {other.name} lives already. Use that pool, or forget it with state: absent."
+            )
+
+
+def _plain(text: str | None) -> str:
+    return (text or "").replace("-", "").lower()
+
+
+def _new_uuid(host: Reader, name: str) -> str:
+    """A new pool's UUID: of this host and this name, so that check mode foresees it."""
+    machine = (host.read("/etc/machine-id") or "").strip() or "0" * 32
+    return str(uuid.uuid5(uuid.UUID(machine), f"poolwright.storage/pool/{name}"))

@@ -1,0 +1,160 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The tasks of the volume modules: one volume, or many of one pool, as one plan."""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import _lifecycle, _options, _registry, _results, _size
+from ._host import Reader
+from ._model import Permissions, Refused, Seen, Stored, Volume
+from ._plan import Action
+from ._pools.all import BACKENDS
+from ._pools.base import Backend
+from ._run import Look, Module, perform
+from ._volumes.base import Volumes, Wanted
+
+
+def run_volume() -> None:
+    """The whole of ``main`` of the module volume."""
+    module = Module(_options.VOLUME, _volume_faults)
+    task = _Task(module.params, [module.params], purge=False)
+
+    def look(host: Reader) -> Look:
+        seen = task.look(host)
+        return Look(seen.plan, {"volume": seen.result["volumes"][0]["volume"]})
+
+    perform(module, look)
+
+
+def run_volumes() -> None:
+    """The whole of ``main`` of the module volumes."""
+    module = Module(_options.VOLUMES, _volumes_faults)
+    task = _Task(module.params, module.params["volumes"], module.params["purge"])
+    changed: dict[str, bool] = {}
+
+    def look(host: Reader) -> Look:
+        seen = task.look(host)
+        for row in seen.result["volumes"]:
+            # What the first look plans is what the task changes.
+            row["changed"] = changed.setdefault(row["name"], row["changed"])
+        return seen
+
+    perform(module, look)
+
+
+def _volume_faults(params: _options.Params) -> t.Iterator[str]:
+    yield from _options.name_faults(params.get("pool"), "pool", _options.LONGEST_NAME)
+    yield from _options.volume_faults(params)
+
+
+def _volumes_faults(params: _options.Params) -> t.Iterator[str]:
+    yield from _options.name_faults(params.get("pool"), "pool", _options.LONGEST_NAME)
+    rows = params.get("volumes")
+    rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    names = [row.get("name") for row in rows]
+    for number, row in enumerate(rows):
+        yield from _options.volume_faults(row, f"volumes[{number}]: ")
+        if row.get("name") in names[:number]:
+            yield f"volumes[{number}]: name: {row['name']!r} is in the list twice"
+    if params.get("purge") and "delete" not in (params.get("allow") or ()):
+        yield "purge: removes volumes that are not listed, which needs allow: [delete]"
+
+
+class _Task:
+    """What is wanted of the volumes of one pool."""
+
+    def __init__(
+        self, params: _options.Params, rows: t.Sequence[_options.Params], purge: bool
+    ) -> None:
+        self.params = params
+        self.rows = rows
+        self.purge = purge
+
+    def look(self, host: Reader) -> Look:
+        name = self.params["pool"]
+        registry = _registry.find(host, self.params["libvirt"], self.params["libvirt_uri"])
+        stored = registry.look(host, name)
+        backend, volumes = _active_pool(host, name, stored)
+        wanted = [_wanted(host, row) for row in self.rows]
+        leaving = self.purge or any(not wish.present for wish in wanted)
+        seen = {
+            volume.name: volume for volume in volumes.look(host, users=leaving or self._shrinks)
+        }
+        if self.purge:
+            listed = {wish.name for wish in wanted}
+            wanted += [Wanted(other, present=False) for other in seen if other not in listed]
+        faults = list(_lifecycle.volume_faults(backend.pool, volumes, wanted, seen))
+        if faults:
+            raise Refused(f"Nothing was changed: {'; '.join(faults)}.")
+        steps = {
+            wish: tuple(way)
+            for wish, way in _lifecycle.volume_steps(volumes, wanted, seen, self.params["allow"])
+        }
+        plan = [*volumes.leftovers(), *(action for way in steps.values() for action in way)]
+        plan += _told(registry, stored, seen.values(), plan)
+        shown = [
+            {
+                "name": wish.name,
+                "changed": bool(steps.get(wish.name)),
+                "volume": _shown(backend, seen.get(wish.name)),
+            }
+            for wish in wanted
+        ]
+        return Look(tuple(plan), {"volumes": shown})
+
+    @property
+    def _shrinks(self) -> bool:
+        return "shrink" in self.params["allow"]
+
+
+def _active_pool(host: Reader, name: str, stored: Stored) -> tuple[Backend[t.Any], Volumes]:
+    """The pool and its volumes; raises `Refused` where they cannot be reached now."""
+    if stored.pool is None:
+        raise Refused(
+            f"Nothing was changed: no pool {name} is defined on this host. Define it with the module of "
+            "its type first, for example pool_dir."
+        )
+    backend = BACKENDS[stored.pool.type](stored.pool, {})
+    seen: Seen = backend.probe(host)
+    if seen.state != "ready" or seen.active is False:
+        raise Refused(
+            f"Nothing was changed: pool {name} is not active, so its volumes cannot be reached. Start "
+            f"it with pool_{stored.pool.type} and state: active."
+        )
+    volumes = backend.volumes()
+    if volumes is None:
+        raise Refused(
+            f"Nothing was changed: the volumes of pool {name} are made by others; those of "
+            f"{stored.pool.type} pools are only listed."
+        )
+    return backend, volumes
+
+
+def _wanted(host: Reader, row: _options.Params) -> Wanted:
+    return Wanted(
+        row["name"],
+        row["state"] == "present",
+        _size.parse(row["capacity"]) if row["capacity"] else None,
+        _size.parse(row["allocation"]) if row["allocation"] else None,
+        row["format"] or "",
+        _options.permissions(host, row, Permissions()),
+    )
+
+
+def _told(
+    registry: _registry.Registry,
+    stored: Stored,
+    seen: t.Iterable[Volume],
+    plan: t.Sequence[Action],
+) -> t.Iterator[Action]:
+    """What makes libvirt look again, where it runs the pool and its list is or will be old."""
+    if stored.active and stored.pool and (plan or not _lifecycle.listed(stored, list(seen))):
+        yield from registry.refresh(stored.pool.name)
+
+
+def _shown(backend: Backend[t.Any], volume: Volume | None) -> _results.Result | None:
+    return _results.volume(backend.pool.name, volume, backend.formatted) if volume else None

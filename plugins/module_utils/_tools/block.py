@@ -1,0 +1,157 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Block devices: which one a path means, who uses it, and what is on it (sysfs, wipefs)."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from dataclasses import dataclass
+
+from .._host import Mount, Reader
+from .._model import Pool, Refused
+from .._plan import Action, Steps, call, run
+
+UNKNOWN = "unknown data"
+
+
+@dataclass(frozen=True)
+class Device:
+    """A block device.  ``path`` is as the task spells it, ``number`` is ``major:minor``."""
+
+    path: str
+    number: str
+    size: int
+
+    @property
+    def sysfs(self) -> str:
+        return f"/sys/dev/block/{self.number}"
+
+
+def find(host: Reader, path: str) -> Device | None:
+    """The block device at a path; ``None`` where the path does not exist."""
+    node = host.node(path)
+    if node is None:
+        return None
+    if node.kind != "block":
+        raise Refused(f"Nothing was changed: {path} is not a block device.")
+    sectors = host.read(f"/sys/dev/block/{node.device}/size")
+    return Device(path, node.device, int(sectors or 0) * 512)
+
+
+def missing(path: str, pool: str) -> Refused:
+    """The refusal for a device that a pool is to be made of and that is not there."""
+    return Refused(
+        f"Nothing was changed: {path}, a device of pool {pool}, does not exist on this host. "
+        "Attach it, or correct its name; /dev/disk/by-id lists names that stay."
+    )
+
+
+def sources(host: Reader, pool: Pool) -> frozenset[str]:
+    """What a pool on block devices lives on, by what the devices are and not by their names."""
+    if pool.type not in ("fs", "logical", "disk"):
+        return frozenset()
+    found = {f"volume group {pool.source}"} if pool.type == "logical" else set()
+    for path in pool.devices:
+        node = host.node(path)
+        found.add(f"device {node.device}" if node and node.device else f"device {path}")
+    return frozenset(found)
+
+
+def users(host: Reader, device: Device, mounts: t.Sequence[Mount]) -> list[str]:
+    """Who uses a device or a part of it, in words; empty where nobody does."""
+    found = [f"mounted at {mount.target}" for mount in mounts if mounted(host, mount, device)]
+    if device.number in _swaps(host):
+        found.append("used as swap")
+    for holder in host.names(f"{device.sysfs}/holders") or []:
+        found.append(_holder(host, holder))
+    for part in parts(host, device):
+        found += [f"{part.path} is {user}" for user in users(host, part, mounts)]
+    return found
+
+
+def parts(host: Reader, device: Device) -> list[Device]:
+    """The partitions that the kernel knows on a device, in the order of their names."""
+    found = []
+    for name in host.names(device.sysfs) or []:
+        folder = f"{device.sysfs}/{name}"
+        if host.read(f"{folder}/partition"):
+            number = (host.read(f"{folder}/dev") or "").strip()
+            size = int(host.read(f"{folder}/size") or 0) * 512
+            found.append(Device(f"/dev/{name}", number, size))
+    return found
+
+
+def dirt(host: Reader, devices: t.Sequence[Device]) -> dict[str, str]:
+    """What is on devices, by path; a device is left out only where nothing at all is on it."""
+    if not devices:
+        return {}
+    # wipefs names a device by the last part of its path only.
+    real = {host.real(device.path): device.path for device in devices}
+    short = {path.rpartition("/")[2]: given for path, given in real.items()}
+    found: dict[str, list[str]] = {}
+    for row in signatures(host, list(real)):
+        whats = found.setdefault(short[row["device"]], [])
+        if row["type"] not in whats:
+            whats.append(row["type"])
+    for device in devices:
+        if device.path not in found and not host.blank_ends(device.path):
+            found[device.path] = [UNKNOWN]
+    return {path: " and ".join(whats) for path, whats in found.items()}
+
+
+def signatures(host: Reader, paths: t.Sequence[str]) -> list[dict[str, str]]:
+    """Every signature that libblkid finds: rows with ``device`` (its last part only) and ``type``."""
+    answer = host.ask("wipefs", "--no-act", "--json", *paths)
+    rows: list[dict[str, str]] = json.loads(answer)["signatures"] if answer.strip() else []
+    return rows
+
+
+def wipe(path: str, what: str) -> Steps:
+    """Steps that make a device blank, which needs consent."""
+    if what != UNKNOWN:
+        yield wipe_signatures(path, f"wipe {what} from {path}", risk="overwrite")
+    yield zero_ends(path, f"overwrite what is at both ends of {path}", risk="overwrite")
+
+
+def wipe_signatures(path: str, text: str, risk: str) -> Action:
+    return run(text, "wipefs", "--all", path, risk=risk)
+
+
+def zero_ends(path: str, text: str, risk: str = "") -> Action:
+    """Leaves no trace of a table or signature at either end of a device."""
+    return call(text, "zero_ends", path, risk=risk)
+
+
+def _number(host: Reader, path: str) -> str:
+    node = host.node(path)
+    return node.device if node else ""
+
+
+def mounted(host: Reader, mount: Mount, device: Device) -> bool:
+    # btrfs has device numbers of its own, so its mounts are known by their source.
+    if mount.device == device.number:
+        return True
+    return mount.source.startswith("/dev/") and _number(host, mount.source) == device.number
+
+
+def _swaps(host: Reader) -> set[str]:
+    lines = (host.read("/proc/swaps") or "").splitlines()[1:]
+    return {_number(host, line.split()[0].replace("\\040", " ")) for line in lines}
+
+
+def _holder(host: Reader, name: str) -> str:
+    """A device on top of another one, in words; device mapper tells by its uuid what it is for."""
+    uuid = (host.read(f"/sys/class/block/{name}/dm/uuid") or "").strip()
+    label = (host.read(f"/sys/class/block/{name}/dm/name") or name).strip()
+    if uuid.startswith("mpath-"):
+        return f"a path of multipath map /dev/mapper/{label}; name the map instead"
+    if uuid.startswith("LVM-"):
+        return f"part of logical volume /dev/mapper/{label}"
+    if uuid.startswith("CRYPT-"):
+        return f"opened as encrypted volume /dev/mapper/{label}"
+    if name.startswith("md"):
+        return f"a member of array /dev/{name}"
+    return f"held by /dev/{name}" + (f" ({label})" if label != name else "")

@@ -1,0 +1,177 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""File systems and mounts: mkfs, mount, umount, and systemd units that mount at boot."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .._host import Mount, Reader
+from .._model import Refused
+from .._plan import Action, Steps, call, run
+
+# libvirt's default on Linux; a later option, such as exec, undoes an earlier one.
+DEFAULT_OPTIONS = ("nodev", "nosuid", "noexec")
+
+UNITS = "/etc/systemd/system"
+_OURS = "# Made by poolwright.storage; it goes when the pool no longer wants it.\n"
+
+# Where mkfs is not called mkfs.FORMAT, and what libvirt calls a file system that the kernel does not.
+_MKFS = {"hfs+": "mkfs.hfsplus", "gfs2": "mkfs.gfs2", "iso9660": ""}
+_KERNEL = {"hfs+": "hfsplus"}
+
+# What format auto mounts, by the names that libblkid gives.
+MOUNTABLE = frozenset(
+    [
+        "ext2",
+        "ext3",
+        "ext4",
+        "ufs",
+        "iso9660",
+        "udf",
+        "gfs",
+        "gfs2",
+        "vfat",
+        "hfsplus",
+        "xfs",
+        "ocfs2",
+        "vmfs",
+        "btrfs",
+        "f2fs",
+        "jfs",
+        "ntfs",
+        "exfat",
+        "nilfs2",
+        "bcachefs",
+    ]
+)
+
+
+def kernel_name(format: str) -> str:
+    """What mount and blkid call a format of libvirt's."""
+    return _KERNEL.get(format, format)
+
+
+def make(host: Reader, format: str, device: str) -> Action:
+    """Makes a file system on a blank device; raises `Refused` where the host has no tool for it."""
+    tool = _MKFS.get(format, f"mkfs.{format}")
+    if not tool or not host.has(tool):
+        raise Refused(
+            f"Nothing was changed: {device} is blank, and this host has no "
+            f"{tool or 'tool'} that makes file systems of format {format}. Install it, or make the "
+            "file system by other means."
+        )
+    return run(f"make an {format} file system on {device}", tool, device)
+
+
+def at(mounts: t.Sequence[Mount], target: str) -> Mount | None:
+    """What is mounted at a path: the last mount there covers those before it."""
+    return next((mount for mount in reversed(mounts) if mount.target == target), None)
+
+
+def below(mounts: t.Sequence[Mount], target: str) -> list[str]:
+    """The mount points below a path."""
+    return [mount.target for mount in mounts if mount.target.startswith(target.rstrip("/") + "/")]
+
+
+def processes(host: Reader, target: str) -> tuple[str, ...]:
+    """The processes that hold something open at or below a path, as ``name (pid)``."""
+    inside = target.rstrip("/") + "/"
+    return tuple(
+        sorted(
+            {who for who, path in host.open_paths() if path == target or path.startswith(inside)}
+        )
+    )
+
+
+def holders(host: Reader, paths: t.Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """For each file, the processes that have it open, as ``name (pid)``."""
+    found: dict[str, set[str]] = {path: set() for path in paths}
+    real = {host.real(path): path for path in paths}
+    for who, path in host.open_paths():
+        if path in real:
+            found[real[path]].add(who)
+    return {path: tuple(sorted(whos)) for path, whos in found.items()}
+
+
+def mount(source: str, target: str, format: str, options: t.Sequence[str]) -> Action:
+    kind = ["-t", format] if format else []
+    argv = ["mount", "-o", ",".join((*DEFAULT_OPTIONS, *options)), *kind, source, target]
+    return run(f"mount {source} at {target}", *argv)
+
+
+def remount(target: str, options: t.Sequence[str]) -> Action:
+    argv = ["mount", "-o", ",".join(("remount", *DEFAULT_OPTIONS, *options)), target]
+    return run(f"change the mount options of {target}", *argv)
+
+
+def unmount(target: str) -> Action:
+    return run(f"unmount {target}", "umount", target)
+
+
+def effective(options: t.Sequence[str]) -> frozenset[str]:
+    """Those of the options that the mount table shows as they are written, the last word winning."""
+    shown: set[str] = set()
+    for option in (*DEFAULT_OPTIONS, *options):
+        opposite = option[2:] if option.startswith("no") else f"no{option}"
+        shown.discard(opposite)
+        shown.add(option)
+    return frozenset(option for option in shown if option in ("nodev", "nosuid", "noexec", "ro"))
+
+
+def unit_name(target: str) -> str:
+    """The name of the mount unit for a path, after systemd.unit(5), "String Escaping"."""
+
+    def escape(match: t.Match[str]) -> str:
+        return "".join(f"\\x{byte:02x}" for byte in match[0].encode("utf-8", "surrogateescape"))
+
+    path = re.sub(r"^\.|[^A-Za-z0-9:_./]", escape, target.strip("/"))
+    return (path.replace("/", "-") or "-") + ".mount"
+
+
+def boot(
+    host: Reader, wanted: bool, source: str, target: str, format: str, options: t.Sequence[str]
+) -> Steps:
+    """Steps after which systemd mounts the path at boot, or does so no longer.
+
+    A unit that is not ours is never touched.
+    """
+    name = unit_name(target)
+    path = f"{UNITS}/{name}"
+    wants = f"{UNITS}/local-fs.target.wants/{name}"
+    there, text = host.read(path), _unit(source, target, format, options)
+    ours = there is not None and there.startswith(_OURS)
+    linked = name in (host.names(f"{UNITS}/local-fs.target.wants") or [])
+    reload = run("let systemd read its units again", "systemctl", "daemon-reload")
+    if wanted and (there != text or not linked):
+        if there is not None and not ours:
+            raise Refused(
+                f"Nothing was changed: {path} mounts {target} already and is not ours. Remove it, or "
+                "set autostart: false."
+            )
+        if there != text:
+            yield call(f"write {path}", "write", path, text, "0644", command=f"write {path}")
+        if not linked:
+            yield call(f"mount {target} at boot", "symlink", wants, path)
+        yield reload
+    if not wanted and ours:
+        if linked:
+            yield call(f"no longer mount {target} at boot", "remove", wants)
+        yield call(f"remove {path}", "remove", path)
+        yield reload
+
+
+def _unit(source: str, target: str, format: str, options: t.Sequence[str]) -> str:
+    def quoted(text: str) -> str:
+        return text.replace("%", "%%")
+
+    kind = f"Type={format}\n" if format and format != "auto" else ""
+    return (
+        f"{_OURS}[Unit]\nDescription=Storage pool at {quoted(target)}\n\n"
+        f"[Mount]\nWhat={quoted(source)}\nWhere={quoted(target)}\n{kind}"
+        f"Options={quoted(','.join((*DEFAULT_OPTIONS, *options)))}\n\n"
+        "[Install]\nWantedBy=local-fs.target\n"
+    )

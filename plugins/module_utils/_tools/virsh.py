@@ -1,0 +1,78 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""virsh: what libvirtd knows of pools, and how it is told."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._host import Reader
+from .._plan import Action, run
+
+_MARK = "/"  # between lists of names: the one character that no name has
+
+
+def _argv(uri: str, *words: str) -> tuple[str, ...]:
+    return ("virsh", "--connect", uri, "--quiet", *words)
+
+
+def _ask(host: Reader, uri: str, *words: str) -> str:
+    return host.ask("virsh", "--readonly", *_argv(uri, *words)[1:])
+
+
+class Pools(t.NamedTuple):
+    """The names of the pools that libvirtd has."""
+
+    defined: frozenset[str]
+    active: frozenset[str]
+    autostart: frozenset[str]
+
+
+def pools(host: Reader, uri: str) -> Pools:
+    """All pools, with one command.  A transient pool is active and not defined."""
+    lists = ("--all --persistent", "", "--all --autostart")
+    script = f"; echo {_MARK}; ".join(f"pool-list --name {which}".strip() for which in lists)
+    # virsh pads names with blanks and ends what it echoes without a line feed.
+    parts = _ask(host, uri, script).split(_MARK)
+    return Pools(*(frozenset(line.rstrip(" ") for line in p.split("\n") if line) for p in parts))
+
+
+def definition(host: Reader, uri: str, name: str) -> str:
+    """The definition that the pool will have at its next start."""
+    return _ask(host, uri, "pool-dumpxml", "--inactive", f"--pool={name}")
+
+
+def listing(host: Reader, uri: str, name: str) -> frozenset[str]:
+    """The volumes of an active pool as ``name path``, blanks made single."""
+    lines = _ask(host, uri, "vol-list", f"--pool={name}").splitlines()
+    return frozenset(" ".join(line.split()) for line in lines if line.strip())
+
+
+def define(uri: str, name: str, xml: str) -> Action:
+    return run(f"define pool {name}", *_argv(uri, "pool-define", "/dev/stdin"), stdin=xml)
+
+
+def undefine(uri: str, name: str) -> Action:
+    return run(f"undefine pool {name}", *_argv(uri, "pool-undefine", f"--pool={name}"))
+
+
+def start(uri: str, name: str) -> Action:
+    return run(f"tell libvirt that pool {name} runs", *_argv(uri, "pool-start", f"--pool={name}"))
+
+
+def stop(uri: str, name: str) -> Action:
+    text = f"tell libvirt that pool {name} is stopped"
+    return run(text, *_argv(uri, "pool-destroy", f"--pool={name}"))
+
+
+def refresh(uri: str, name: str) -> Action:
+    text = f"let libvirt look at the volumes of pool {name} again"
+    return run(text, *_argv(uri, "pool-refresh", f"--pool={name}"))
+
+
+def autostart(uri: str, name: str, wanted: bool) -> Action:
+    words = ["pool-autostart", f"--pool={name}"] + ([] if wanted else ["--disable"])
+    text = f"let libvirt {'' if wanted else 'no longer '}start pool {name} by itself"
+    return run(text, *_argv(uri, *words))

@@ -1,0 +1,103 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a way of being a volume is to the life of a volume."""
+
+from __future__ import annotations
+
+import abc
+import typing as t
+from dataclasses import dataclass
+
+from .._host import Node, Reader
+from .._model import Permissions, Volume
+from .._plan import Steps, call
+from .._size import Size
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a task wants of one volume.  ``None`` and "" leave what is there alone."""
+
+    name: str
+    present: bool = True
+    capacity: Size | None = None
+    allocation: Size | None = None
+    format: str = ""
+    permissions: Permissions = Permissions()
+
+
+class Room:
+    """The pool's bytes, counted down while a list of volumes is planned."""
+
+    def __init__(self, total: int, free: int) -> None:
+        self.total = total
+        self.free = free
+
+    def take(self, count: int) -> bool:
+        """Takes ``count`` bytes (gives back where negative); false where so many are not free."""
+        if count > self.free:
+            return False
+        self.free -= count
+        return True
+
+
+class Volumes(abc.ABC):
+    """Volumes of one pool.  ``look`` looks; the others are pure."""
+
+    @abc.abstractmethod
+    def look(self, host: Reader, users: bool = False) -> list[Volume]:
+        """All volumes, with a constant number of commands; with ``users`` also who has them open."""
+
+    @abc.abstractmethod
+    def room(self) -> Room:
+        """The pool's space, as it was when last looked at."""
+
+    @abc.abstractmethod
+    def step(self, format: str) -> int:
+        """Sizes of volumes of a format are rounded up to multiples of it."""
+
+    def faults(self, wanted: Wanted) -> t.Iterator[str]:
+        """What this kind of pool cannot do of what is wanted."""
+        return iter(())
+
+    @abc.abstractmethod
+    def cost(self, wanted: Wanted, capacity: int, allocation: int) -> int:
+        """How many bytes of the pool a new volume takes at once."""
+
+    @abc.abstractmethod
+    def create(self, wanted: Wanted, capacity: int, allocation: int) -> Steps: ...
+
+    @abc.abstractmethod
+    def resize(self, seen: Volume, capacity: int) -> Steps:
+        """Grows, or by consent shrinks, a volume to exactly that capacity."""
+
+    @abc.abstractmethod
+    def delete(self, seen: Volume) -> Steps: ...
+
+    def allocate(self, seen: Volume, allocation: int) -> Steps:
+        """Reserves space for the first bytes of a volume that has less."""
+        return iter(())
+
+    def leftovers(self) -> Steps:
+        """Steps that clear away what an interrupted run left."""
+        return iter(())
+
+
+def permissions(seen: Volume, wanted: Permissions) -> Steps:
+    """Steps that give an existing volume the permissions that are wanted."""
+    owner = -1 if wanted.owner in (None, seen.permissions.owner) else wanted.owner
+    group = -1 if wanted.group in (None, seen.permissions.group) else wanted.group
+    if (owner, group) != (-1, -1):
+        yield call(f"change the owner of {seen.path}", "chown", seen.path, owner, group)
+    if wanted.mode and wanted.mode != seen.permissions.mode:
+        yield call(
+            f"change the mode of {seen.path} to {wanted.mode}", "chmod", seen.path, wanted.mode
+        )
+
+
+def times(node: Node) -> tuple[tuple[str, str], ...]:
+    """A volume's timestamps as libvirt writes them; on Linux it never tells the time of birth."""
+    shown = [f"{when // 10**9}.{when % 10**9:09d}" for when in node.times]
+    return (*zip(("atime", "mtime", "ctime"), shown), ("btime", "0"))
