@@ -91,6 +91,8 @@ set_files() {
 shrink() {
     rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/var/log/apt
     rm -rf "$root"/usr/share/doc/* "$root"/usr/share/man/* "$root"/usr/share/locale/*
+    # Newer than /usr: systemd has nothing to bring up to date at the first boot.
+    touch "$root/etc/.updated" "$root/var/.updated"
 }
 
 unpack_kernel

@@ -5,36 +5,40 @@
 # Run once in a new image: put something on each disk that a careless tool could destroy.
 set -eux
 
+# Print the device with a serial number.
 disk() {
-    for found in /dev/disk/by-id/scsi-SLAB_*_"$1"; do
-        [ -b "$found" ] && echo "$found" && return
-    done
-    echo "no disk $1" >&2
-    return 1
+    lsblk -dnpo NAME,SERIAL | awk -v serial="$1" '
+        $2 == serial { print $1; found = 1 }
+        END { exit !found }'
 }
 
 udevadm settle -t 30
+ext4=$(disk LABEXT4)
+lvm=$(disk LABLVM)
+gpt=$(disk LABGPT)
+luks=$(disk LABLUKS)
+swap=$(disk LABSWAP)
+random=$(disk LABRANDOM)
 
-mkfs.ext4 -q -F -L labdata "$(disk LABEXT4)"
-mount "$(disk LABEXT4)" /mnt
+mkfs.ext4 -q -F -L labdata "$ext4"
+mount "$ext4" /mnt
 echo 'do not lose me' >/mnt/precious.txt
 umount /mnt
 
-lvm=$(disk LABLVM)
 pvcreate -q -y "$lvm"
 vgcreate -q labother "$lvm"
 lvcreate -q -y -Wn -L 64M -n precious labother
 vgchange -q -an labother
 
-printf 'size=100M,name=first\nname=second\n' | sfdisk -q --label gpt "$(disk LABGPT)"
+printf 'size=100M,name=first\nname=second\n' | sfdisk -q --label gpt "$gpt"
 
 printf 'not a secret' | cryptsetup luksFormat -q --type luks2 --pbkdf pbkdf2 \
-    --pbkdf-force-iterations 1000 "$(disk LABLUKS)" -
+    --pbkdf-force-iterations 1000 "$luks" -
 
-mkswap -L labswap "$(disk LABSWAP)"
+mkswap -L labswap "$swap"
 
-dd if=/dev/urandom of="$(disk LABRANDOM)" bs=1M count=1 conv=fsync
-blkid -p "$(disk LABRANDOM)" && exit 1
+dd if=/dev/urandom of="$random" bs=1M count=1 conv=fsync
+blkid -p "$random" && exit 1
 
 rm -rf /etc/lvm/archive/* /etc/lvm/backup/* /etc/lvm/devices/*
 sync

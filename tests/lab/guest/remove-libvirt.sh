@@ -2,26 +2,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) poolwright.storage contributors
 #
-# Run once in a new image, on a layer of its own: make the host one that never had libvirt.
+# Turn a tree into one that never had libvirt. Usage: remove-libvirt.sh ROOT
 set -eux
 
-installed=$(dpkg-query -W -f '${Package} ${db:Status-Abbrev}\n' '*libvirt*' |
-    sed -n 's/ ii *$//p')
-systemctl stop 'libvirtd*' 'virtlogd*' 'virtlockd*' 'libvirt-*' || true
-# shellcheck disable=SC2086 # package names are words
-DEBIAN_FRONTEND=noninteractive dpkg --purge --force-depends $installed
-rm -rf /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /run/libvirt
-find /etc/systemd/system -name '*virt*' -delete
-systemctl daemon-reload
+root=$1
+
+# shellcheck disable=SC2016 # dpkg-query expands them
+packages() {
+    chroot "$root" dpkg-query -W -f '${Package} ${db:Status-Abbrev}\n' '*libvirt*' |
+        sed -n 's/ ii *$//p'
+}
+
+# shellcheck disable=SC2046 # package names are words
+DEBIAN_FRONTEND=noninteractive chroot "$root" dpkg --purge --force-depends $(packages)
+for folder in etc var/lib var/log var/cache; do
+    rm -rf "${root:?}/$folder/libvirt"
+done
+find "$root/etc/systemd/system" -name '*virt*' -delete
 
 left() {
+    packages
     for program in virsh libvirtd virtqemud virtstoraged; do
-        command -v "$program"
+        chroot "$root" sh -c "command -v $program" || true
     done
-    systemctl list-unit-files --no-legend --no-pager | grep -E '^(libvirt|virt[a-z]+d)'
-    dpkg-query -W -f '${Package} ${db:Status-Abbrev}\n' '*libvirt*' | grep ' ii'
-    find /etc/libvirt -maxdepth 0
+    find "$root/etc/systemd/system" "$root/usr/lib/systemd/system" \
+        -name 'libvirt*' -o -name 'virt[a-z]*d*.s*'
+    find "$root/etc" -maxdepth 1 -name libvirt
 }
 
 [ -z "$(left)" ]
-sync

@@ -81,16 +81,10 @@ def copy_sparse(files: Iterable[Path], folder: Path) -> None:
     quietly(["cp", "--sparse=always", "--reflink=auto", *map(str, files), str(folder)], 300)
 
 
-def overlay(path: Path, backing: str, backing_format: str) -> None:
+def overlay(path: Path, backing: Path) -> None:
     """Make the writable layer over a root disk that stays pristine."""
-    quietly(
-        ["qemu-img", "create", "-q", "-f", "qcow2", "-b", backing, "-F", backing_format, str(path)]
-    )
-
-
-def rebase(path: Path, backing: str) -> None:
-    """Say anew where the pristine disk is, without looking at it."""
-    quietly(["qemu-img", "rebase", "-u", "-f", "qcow2", "-b", backing, "-F", "raw", str(path)])
+    layer = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(backing), "-F", "raw", str(path)]
+    quietly(layer)
 
 
 def node(name: str, path: Path, driver: str = "raw", *, shared: bool = False) -> list[str]:

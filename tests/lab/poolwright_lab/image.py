@@ -47,8 +47,8 @@ class Image:
 
     @property
     def without_libvirt(self) -> Path:
-        """A layer over the root disk in which libvirt is not installed."""
-        return self.folder / "without-libvirt.qcow2"
+        """The same root disk, but libvirt is not installed."""
+        return self.folder / "without-libvirt.img"
 
     @property
     def dirt(self) -> Path:
@@ -135,13 +135,17 @@ def _build(suite: str, final: Path) -> None:
     with _workshop(suite) as work:
         out = work / "out"
         out.mkdir()
+        image = Image(out)
         log = work / "build.log"
         try:
             _debian_tree(suite, work, log)
             _boot_files(work / "tree", out)
-            _root_disk(work / "tree", out / "root.img", log)
+            _root_disk(work / "tree", image.root, log)
+            remove = _as_builder(str(work / "guest/remove-libvirt.sh"), str(work / "tree"))
+            watched(remove, log, "removing libvirt from a second root disk", 120)
+            _root_disk(work / "tree", image.without_libvirt, log)
             _remove(work / "tree")
-            prime.prime(Image(out), work / "prime", private_key())
+            prime.prime(image, work / "prime", private_key())
         except LabError:
             kept = paths.images() / f"{suite}.log"
             shutil.copy(log, kept)
