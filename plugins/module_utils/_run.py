@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import traceback
 import typing as t
 from dataclasses import dataclass
 
@@ -96,16 +97,28 @@ def perform(module: Module, look: t.Callable[[Reader], Look]) -> t.NoReturn:
         module.fail_json(msg=f"Nothing was changed: {error}", **NOTHING_DONE)
     except Stopped as stop:
         done, total = len(stop.done), len(stop.done) + len(stop.left)
-        begin = f"{done} of {total} steps were done" if done else "Nothing was changed"
+        begin = f"{done} of {total} steps were done, then this failed" if done else "Nothing was done"
         end = " Run the task again when the cause is gone; it goes on from there." if done else ""
         module.fail_json(
-            msg=f"{begin}, then this failed: {stop}.{end}",
+            msg=f"{begin}: {stop}.{end}",
             changed=bool(done),
             plan=[*stop.done, *stop.left],
             done=stop.done,
             left=stop.left,
         )
+    except Exception as error:  # the last resort: a user gets a sentence, not a traceback
+        module.fail_json(msg=bug(error))
     module.exit_json(**result)
+
+
+def bug(error: Exception) -> str:
+    """What a user is told of a fault of ours."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"What was changed is not known: poolwright.storage has a fault, {type(error).__name__}: {error} "
+        f"(line {last.lineno} of {last.filename}). Run the task with --check to see what is left to do, "
+        "and report this."
+    )
 
 
 def _performed(module: Module, look: t.Callable[[Reader], Look]) -> dict[str, t.Any]:

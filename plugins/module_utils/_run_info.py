@@ -13,7 +13,7 @@ from ._host import HostError, Reader
 from ._model import Pool, Refused, Seen, Stored
 from ._pools.all import BACKENDS
 from ._pools.base import Backend
-from ._run import Module
+from ._run import Module, bug
 
 POOL_INFO: _options.Spec = {
     "name": {"type": "str", "aliases": ["pool"]},
@@ -63,6 +63,8 @@ def _answer(module: Module, look: t.Callable[[Reader], dict[str, t.Any]]) -> t.N
         found = look(Reader(module.execute))
     except (HostError, Refused) as error:
         module.fail_json(msg=str(error))
+    except Exception as error:  # the last resort, as in perform
+        module.fail_json(msg=bug(error))
     module.exit_json(changed=False, **found)
 
 

@@ -73,7 +73,7 @@ class Logical(Backend[SeenGroup]):
         wanted = [block.find(host, path) for path in self._devices]
         if group is None:
             return self._unbuilt(host, found, wanted)
-        if group.missing:
+        if group.missing and (not self.leaving or self.given["state"] == "deleted"):
             raise self.nothing(
                 f"volume group {group.name} of pool {self.pool.name} is partial: {', '.join(group.missing)} "
                 "is missing. Attach it, or repair the group with vgreduce --removemissing."
@@ -106,7 +106,7 @@ class Logical(Backend[SeenGroup]):
 
     @property
     def _devices(self) -> t.Sequence[str]:
-        return self.given.get("devices") or ()
+        return () if self.leaving else self.given.get("devices") or ()
 
     def _keep_members(self, group: lvm.Group, wanted: t.Sequence[block.Device | None]) -> None:
         for path, device in zip(self._devices, wanted):
