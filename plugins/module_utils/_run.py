@@ -97,7 +97,9 @@ def perform(module: Module, look: t.Callable[[Reader], Look]) -> t.NoReturn:
         module.fail_json(msg=f"Nothing was changed: {error}", **NOTHING_DONE)
     except Stopped as stop:
         done, total = len(stop.done), len(stop.done) + len(stop.left)
-        begin = f"{done} of {total} steps were done, then this failed" if done else "Nothing was done"
+        begin = (
+            f"{done} of {total} steps were done, then this failed" if done else "Nothing was done"
+        )
         end = " Run the task again when the cause is gone; it goes on from there." if done else ""
         module.fail_json(
             msg=f"{begin}: {stop}.{end}",
