@@ -36,7 +36,7 @@ LOCK_PATIENCE = 600  # seconds
 # The largest header that tells an image's format: ISO 9660 has its magic at 32769.
 HEADER = 0x8200
 
-# (argv, standard input) -> (exit code, output, errors); AnsibleModule.run_command, with a fixed locale.
+# (argv, standard input) -> (exit code, output, errors), in a fixed locale
 Exec = t.Callable[[t.Sequence[str], str], t.Tuple[int, str, str]]
 
 
@@ -46,7 +46,7 @@ class HostError(Exception):
 
 @dataclass(frozen=True)
 class Node:
-    """What ``stat`` says of a path.  ``device`` is ``major:minor`` of a block device, else empty."""
+    """What ``stat`` says of a path.  ``device`` is a block device's ``major:minor``, else empty."""
 
     kind: str  # file, dir, block, other
     mode: str  # octal without prefix, 0711
@@ -221,13 +221,13 @@ class Reader:
         for pid in filter(str.isdigit, self.names("/proc") or []):
             if pid == str(os.getpid()):
                 continue
-            name = (_quietly(lambda pid=pid: self.read(f"/proc/{pid}/comm")) or "").strip()
+            name = (_quietly(self.read, f"/proc/{pid}/comm") or "").strip()
             links = [f"/proc/{pid}/{link}" for link in ("cwd", "root", "exe")]
             for folder in (f"/proc/{pid}/fd", f"/proc/{pid}/map_files"):
-                inside = _quietly(lambda folder=folder: self.names(folder)) or []
+                inside = _quietly(self.names, folder) or []
                 links += [f"{folder}/{link}" for link in inside]
             for link in links:
-                path = _quietly(lambda link=link: os.readlink(link))
+                path = _quietly(os.readlink, link)
                 if path:
                     yield f"{name} ({pid})", path
 
@@ -416,10 +416,10 @@ def _plain(text: str) -> str:
 _T = t.TypeVar("_T")
 
 
-def _quietly(look: t.Callable[[], _T]) -> _T | None:
+def _quietly(look: t.Callable[[str], _T], path: str) -> _T | None:
     """What a look at a process finds; ``None`` where the process has gone meanwhile."""
     try:
-        return look()
+        return look(path)
     except (OSError, HostError):
         return None
 

@@ -174,8 +174,9 @@ def _want(
     own = there.capacity
     if capacity < own and "shrink" not in allow:
         raise Refused(
-            f"Nothing was changed: volume {there.name} has {show(own)}, and {show(capacity)} is less. "
-            f"Write capacity: {show(own)} to keep it, or consent with allow: [shrink] to cut off its end."
+            f"Nothing was changed: volume {there.name} has {show(own)}, and {show(capacity)} is "
+            f"less. Write capacity: {show(own)} to keep it, or consent with allow: [shrink] to cut "
+            "off its end."
         )
     if capacity != own:
         if capacity < own:
@@ -208,8 +209,8 @@ def _remove(volumes: Volumes, there: Volume, seen: t.Mapping[str, Volume]) -> St
 def _unused(volume: Volume) -> None:
     if volume.users:
         raise Refused(
-            f"Nothing was changed: volume {volume.name} is in use by {', '.join(volume.users)}. Stop "
-            "what uses it, then run the task again."
+            f"Nothing was changed: volume {volume.name} is in use by {', '.join(volume.users)}. "
+            "Stop what uses it, then run the task again."
         )
 
 

@@ -28,7 +28,7 @@ class SourceHost:
 
 @dataclass(frozen=True)
 class Adapter:
-    """A SCSI host: ``source/adapter``; either ``name``, or ``address`` with ``unique_id``, or WWNs."""
+    """A SCSI host: ``source/adapter``; ``name``, or ``address`` with ``unique_id``, or WWNs."""
 
     type: str
     name: str = ""

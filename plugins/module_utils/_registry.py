@@ -162,8 +162,8 @@ def find(host: Reader, libvirt: str, uri: str) -> Registry:
         return Daemon(uri)
     if listening:
         raise Refused(
-            "Nothing was changed: libvirt's storage daemon runs on this host, but virsh is missing. "
-            "Install libvirt's client programs (libvirt-clients), or set libvirt: ignored."
+            "Nothing was changed: libvirt's storage daemon runs on this host, but virsh is "
+            "missing. Install libvirt's client programs (libvirt-clients), or set libvirt: ignored."
         )
     if libvirt == "required":
         raise Refused(
@@ -174,7 +174,7 @@ def find(host: Reader, libvirt: str, uri: str) -> Registry:
 
 
 def _listening(host: Reader) -> bool:
-    """Whether somebody listens, without asking him: asking would start a socket-activated daemon."""
+    """Whether somebody listens; seen without asking, which would start a daemon."""
     for line in (host.read("/proc/net/unix") or "").splitlines()[1:]:
         fields = line.split()
         if fields[-1] in _SOCKETS and int(fields[3], 16) & _LISTENING:

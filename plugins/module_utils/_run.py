@@ -39,7 +39,7 @@ class Look:
     after: str = ""
 
 
-class Module(AnsibleModule):  # type: ignore[misc]
+class Module(AnsibleModule):
     """Reports every fault of the input at once, where AnsibleModule stops at its first."""
 
     def __init__(
@@ -49,7 +49,9 @@ class Module(AnsibleModule):  # type: ignore[misc]
         **options: t.Any,
     ) -> None:
         self._checking: list[str] = []
-        super().__init__(argument_spec=dict(spec), supports_check_mode=True, **options)
+        super().__init__(  # type: ignore[no-untyped-call]
+            argument_spec=dict(spec), supports_check_mode=True, **options
+        )
         found = [*self._checking, *faults(self.params)]
         self._checking = []
         self._ready = True
@@ -59,11 +61,11 @@ class Module(AnsibleModule):  # type: ignore[misc]
             self._find_lxml()
         detach()
 
-    def fail_json(self, msg: str, **results: t.Any) -> t.NoReturn:
+    def fail_json(self, msg: str, **results: t.Any) -> t.NoReturn:  # type: ignore[misc]
         if getattr(self, "_ready", False) or not hasattr(self, "validation_result"):
             super().fail_json(msg=msg, **results)
         # Called while the argument spec is checked: remember, and go on to our own checks.
-        self._checking = list(self.validation_result.error_messages)  # type: ignore[misc]
+        self._checking = list(self.validation_result.error_messages)
 
     def _find_lxml(self) -> None:
         if not has_respawned():
@@ -117,9 +119,9 @@ def bug(error: Exception) -> str:
     """What a user is told of a fault of ours."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return (
-        f"What was changed is not known: poolwright.storage has a fault, {type(error).__name__}: {error} "
-        f"(line {last.lineno} of {last.filename}). Run the task with --check to see what is left to do, "
-        "and report this."
+        f"What was changed is not known: poolwright.storage has a fault, {type(error).__name__}: "
+        f"{error} (line {last.lineno} of {last.filename}). Run the task with --check to see what "
+        "is left to do, and report this."
     )
 
 

@@ -69,18 +69,19 @@ def _same(
     if stored.pool and stored.pool.type != kind.type:
         raise Refused(
             f"Nothing was changed: pool {name} is a {stored.pool.type} pool, and this task is for "
-            f"{kind.type} pools. Name another pool, or use pool_{stored.pool.type.replace('-', '_')}."
+            f"{kind.type} pools. Name another pool, or use "
+            f"pool_{stored.pool.type.replace('-', '_')}."
         )
     if given and stored.pool and _plain(stored.pool.uuid) not in ("", given):
         raise Refused(
-            f"Nothing was changed: pool {name} has the UUID {stored.pool.uuid}, which never changes, "
-            f"and the task says {params['uuid']}. Leave uuid out."
+            f"Nothing was changed: pool {name} has the UUID {stored.pool.uuid}, which never "
+            f"changes, and the task says {params['uuid']}. Leave uuid out."
         )
     for other in others:
         if given and _plain(other.uuid) == given:
             raise Refused(
-                f"Nothing was changed: the UUID {params['uuid']} belongs to pool {other.name}, not to "
-                f"{name}. Leave uuid out."
+                f"Nothing was changed: the UUID {params['uuid']} belongs to pool {other.name}, not "
+                f"to {name}. Leave uuid out."
             )
 
 
@@ -104,8 +105,9 @@ def _no_conflict(host: Reader, backend: Backend[t.Any], others: t.Sequence[Pool]
         common = mine & backend.sources(host, other)
         if common:
             raise Refused(
-                f"Nothing was changed: pool {backend.pool.name} would live on {', '.join(sorted(common))}, "
-                f"on which pool {other.name} lives already. Use that pool, or forget it with state: absent."
+                f"Nothing was changed: pool {backend.pool.name} would live on "
+                f"{', '.join(sorted(common))}, on which pool {other.name} lives already. Use that "
+                "pool, or forget it with state: absent."
             )
 
 

@@ -115,15 +115,15 @@ def _active_pool(host: Reader, name: str, stored: Stored) -> tuple[Backend[t.Any
     """The pool and its volumes; raises `Refused` where they cannot be reached now."""
     if stored.pool is None:
         raise Refused(
-            f"Nothing was changed: no pool {name} is defined on this host. Define it with the module of "
-            "its type first, for example pool_dir."
+            f"Nothing was changed: no pool {name} is defined on this host. Define it with the "
+            "module of its type first, for example pool_dir."
         )
     backend = BACKENDS[stored.pool.type](stored.pool, {})
     seen: Seen = backend.probe(host)
     if seen.state != "ready" or seen.active is False:
         raise Refused(
-            f"Nothing was changed: pool {name} is not active, so its volumes cannot be reached. Start "
-            f"it with pool_{stored.pool.type} and state: active."
+            f"Nothing was changed: pool {name} is not active, so its volumes cannot be reached. "
+            f"Start it with pool_{stored.pool.type} and state: active."
         )
     volumes = backend.volumes()
     if volumes is None:

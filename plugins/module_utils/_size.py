@@ -24,7 +24,7 @@ _SHARE = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?% ?(?P<of>(?:FREE)?)", re.ASCII
 
 @dataclass(frozen=True)
 class Size:
-    """Either ``bytes``, or a ``share`` (0 to 1) of the pool or, with ``free``, of its free space."""
+    """Either ``bytes``, or a ``share`` (0 to 1) of the pool or, with ``free``, of what is free."""
 
     bytes: int = 0
     share: Fraction = Fraction(0)
@@ -38,7 +38,7 @@ class Size:
 def parse(text: str) -> Size:
     """Reads ``20 GiB``, ``1.5t``, ``4096``, ``50%``, ``100%FREE``; raises `ValueError` in words.
 
-    Units are libvirt's (``K`` and ``KiB`` 1024, ``KB`` 1000), in either case.  A bare number is bytes.
+    Units are libvirt's (``K`` and ``KiB`` 1024, ``KB`` 1000), in either case, or bytes without.
     """
     text = text.strip()
     share = _SHARE.fullmatch(text)

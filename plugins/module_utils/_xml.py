@@ -10,11 +10,12 @@ Rules are those of libvirt 9.0 to 11.3: https://libvirt.org/formatstorage.html
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import traceback
 import typing as t
 
-from ._model import Adapter, Auth, Permissions, Pool, SourceHost, Volume
+from ._model import Adapter, Auth, Extent, Permissions, Pool, SourceHost, Volume
 
 LXML_ERROR: str | None = None
 try:
@@ -125,15 +126,28 @@ def render_volume(volume: Volume, formatted: bool) -> str:
     root = etree.Element("volume", type=volume.type)
     etree.SubElement(root, "name").text = volume.name
     etree.SubElement(root, "key").text = volume.key
-    source = etree.SubElement(root, "source")
-    for extent in volume.extents:
-        device = source.find("device[last()]")
-        if device is None or device.get("path") != extent.device:
-            device = etree.SubElement(source, "device", path=extent.device)
-        etree.SubElement(device, "extent", start=str(extent.start), end=str(extent.end))
+    _extents(etree.SubElement(root, "source"), volume.extents)
     for size in ("capacity", "allocation", "physical"):
         if size != "physical" or volume.physical:
             etree.SubElement(root, size, unit="bytes").text = str(getattr(volume, size))
+    _volume_target(root, volume, formatted)
+    if volume.backing_path:
+        backing = etree.SubElement(root, "backingStore")
+        etree.SubElement(backing, "path").text = volume.backing_path
+        if volume.backing_format:
+            etree.SubElement(backing, "format", type=volume.backing_format)
+    etree.indent(root, space="  ")
+    return str(etree.tostring(root, encoding="unicode")) + "\n"
+
+
+def _extents(source: Element, extents: t.Sequence[Extent]) -> None:
+    for device, parts in itertools.groupby(extents, lambda extent: extent.device):
+        element = etree.SubElement(source, "device", path=device)
+        for part in parts:
+            etree.SubElement(element, "extent", start=str(part.start), end=str(part.end))
+
+
+def _volume_target(root: Element, volume: Volume, formatted: bool) -> None:
     target = etree.SubElement(root, "target")
     etree.SubElement(target, "path").text = volume.path
     if formatted:
@@ -151,13 +165,6 @@ def render_volume(volume: Volume, formatted: bool) -> str:
         features = etree.SubElement(target, "features")
         for feature in volume.features:
             etree.SubElement(features, feature)
-    if volume.backing_path:
-        backing = etree.SubElement(root, "backingStore")
-        etree.SubElement(backing, "path").text = volume.backing_path
-        if volume.backing_format:
-            etree.SubElement(backing, "format", type=volume.backing_format)
-    etree.indent(root, space="  ")
-    return str(etree.tostring(root, encoding="unicode")) + "\n"
 
 
 def tidy(path: str) -> str:

@@ -52,7 +52,7 @@ class Backend(abc.ABC, t.Generic[S]):
 
     @abc.abstractmethod
     def probe(self, host: Reader) -> S:
-        """What is there now.  Raises `Refused` where something is in the way that no consent buys."""
+        """What is there now.  Raises `Refused` where no consent helps."""
 
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         """What a pool lives on, so that two pools on one thing are found by what it is."""

@@ -35,7 +35,7 @@ _SHARED = (
 
 @dataclass(frozen=True)
 class SeenDirectory(Seen):
-    """``inside`` are its entries; ``cow`` is whether a btrfs copies on write, "" where not asked."""
+    """``inside`` are its entries; ``cow`` is "yes", "no", or "" where not asked."""
 
     node: Node | None = None
     inside: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class SeenDirectory(Seen):
 
 class Dir(Backend[SeenDirectory]):
     type = "dir"
-    options = {
+    options: t.ClassVar[_options.Spec] = {
         "path": {"type": "path"},
         "cow": {"type": "bool"},
         **_options.PERMISSIONS,
@@ -125,8 +125,8 @@ class Dir(Backend[SeenDirectory]):
                 f"{', '.join(seen.mounts)} is mounted there" if seen.mounts else "others live in it"
             )
             raise self.nothing(
-                f"{self.pool.path}, the directory of pool {self.pool.name}, is not removed, because "
-                f"{what}. Forget the pool with state: absent."
+                f"{self.pool.path}, the directory of pool {self.pool.name}, is not removed, "
+                f"because {what}. Forget the pool with state: absent."
             )
         yield from remove_directory(self.pool.path, seen.inside)
 

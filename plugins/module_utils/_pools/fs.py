@@ -52,7 +52,7 @@ class SeenFileSystem(Seen):
 
 class Fs(Backend[SeenFileSystem]):
     type = "fs"
-    options = {
+    options: t.ClassVar[_options.Spec] = {
         "device": {"type": "path"},
         "path": {"type": "path"},
         "format": {"type": "str", "choices": FORMATS},
@@ -94,14 +94,14 @@ class Fs(Backend[SeenFileSystem]):
         mount = fs.at(mounts, target)
         if target != self.pool.path and not self.leaving:
             raise self.nothing(
-                f"{self.pool.path} leads through a symbolic link, and libvirt would not know the mount "
-                f"again. Write path: {target}."
+                f"{self.pool.path} leads through a symbolic link, and libvirt would not know the "
+                f"mount again. Write path: {target}."
             )
         ours = bool(mount and device and block.mounted(host, mount, device))
         if mount and not ours and not self.leaving:
             raise self.nothing(
-                f"{mount.source} is mounted at {self.pool.path}, where pool {self.pool.name} belongs. "
-                "Unmount it, or name another path."
+                f"{mount.source} is mounted at {self.pool.path}, where pool {self.pool.name} "
+                "belongs. Unmount it, or name another path."
             )
         node = host.node(self.pool.path)
         if node and node.kind != "dir" and not self.leaving:
@@ -212,8 +212,8 @@ class Fs(Backend[SeenFileSystem]):
     def start(self, seen: SeenFileSystem) -> Steps:
         if seen.path_there and not seen.path_empty:
             raise self.nothing(
-                f"{self.pool.path} is not empty, and mounting pool {self.pool.name} would cover what "
-                "is in it. Move it away, or name another path."
+                f"{self.pool.path} is not empty, and mounting pool {self.pool.name} would cover "
+                "what is in it. Move it away, or name another path."
             )
         kind = fs.kernel_name(self.pool.format)
         yield fs.mount(self._device, self.pool.path, kind, self.pool.mount_options)

@@ -31,7 +31,7 @@ class SeenGroup(Seen):
 
 class Logical(Backend[SeenGroup]):
     type = "logical"
-    options = {
+    options: t.ClassVar[_options.Spec] = {
         "devices": {"type": "list", "elements": "path"},
         "volume_group": {"type": "str"},
         "extent_size": {"type": "str"},
@@ -58,8 +58,8 @@ class Logical(Backend[SeenGroup]):
             r"(?!-|\.\.?$)[A-Za-z0-9+_.-]{1,127}", group
         ):
             yield (
-                f"{key}: {group!r} cannot name a volume group: up to 127 letters, digits and + _ . -, "
-                "not beginning with -"
+                f"{key}: {group!r} cannot name a volume group: up to 127 letters, digits and "
+                "+ _ . -, not beginning with -"
             )
         yield from _options.size_faults(params, "extent_size")
         yield from _extent_faults(params.get("extent_size"))
@@ -75,8 +75,9 @@ class Logical(Backend[SeenGroup]):
             return self._unbuilt(host, found, wanted)
         if group.missing and (not self.leaving or self.given["state"] == "deleted"):
             raise self.nothing(
-                f"volume group {group.name} of pool {self.pool.name} is partial: {', '.join(group.missing)} "
-                "is missing. Attach it, or repair the group with vgreduce --removemissing."
+                f"volume group {group.name} of pool {self.pool.name} is partial: "
+                f"{', '.join(group.missing)} is missing. Attach it, or repair the group with "
+                "vgreduce --removemissing."
             )
         self._keep_members(group, wanted)
         new = [d for d in wanted if d and d.number not in group.devices]
@@ -100,7 +101,7 @@ class Logical(Backend[SeenGroup]):
         )
 
     def stored(self, seen: SeenGroup, stored: Pool | None) -> Pool:
-        """Without devices that LVM calls otherwise by now: with them libvirt would not find the group."""
+        """Without devices that LVM calls otherwise by now, which libvirt would not find."""
         known = set(self.pool.devices) & set(seen.members)
         return self.pool if known else replace(self.pool, devices=())
 
@@ -116,9 +117,9 @@ class Logical(Backend[SeenGroup]):
         left = [name for number, name in sorted(group.devices.items()) if number not in listed]
         if left and self._devices:
             raise self.nothing(
-                f"volume group {group.name} of pool {self.pool.name} lives on {', '.join(left)} too, which "
-                "devices does not list. A group is never reduced by this module: list it, or take it "
-                f"out yourself with pvmove and vgreduce {group.name}."
+                f"volume group {group.name} of pool {self.pool.name} lives on {', '.join(left)} "
+                "too, which devices does not list. A group is never reduced by this module: list "
+                f"it, or take it out yourself with pvmove and vgreduce {group.name}."
             )
 
     def _unbuilt(
@@ -156,8 +157,8 @@ class Logical(Backend[SeenGroup]):
     def build(self, seen: SeenGroup) -> Steps:
         if not self._devices:
             raise self.nothing(
-                f"there is no volume group {self.pool.source} for pool {self.pool.name}, and devices "
-                "does not say what to make it of."
+                f"there is no volume group {self.pool.source} for pool {self.pool.name}, and "
+                "devices does not say what to make it of."
             )
         for path in self._devices:
             if path not in seen.added:
@@ -182,8 +183,8 @@ class Logical(Backend[SeenGroup]):
     def _unused(self, seen: SeenGroup) -> None:
         if seen.users:
             raise self.nothing(
-                f"pool {self.pool.name} is in use: {', '.join(seen.users)}. Stop what uses it, then run "
-                "the task again."
+                f"pool {self.pool.name} is in use: {', '.join(seen.users)}. Stop what uses it, "
+                "then run the task again."
             )
 
     def boot(self, seen: SeenGroup, autostart: bool, daemon: bool) -> Steps:

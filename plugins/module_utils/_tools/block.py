@@ -103,7 +103,7 @@ def dirt(host: Reader, devices: t.Sequence[Device]) -> dict[str, str]:
 
 
 def signatures(host: Reader, paths: t.Sequence[str]) -> list[dict[str, str]]:
-    """Every signature that libblkid finds: rows with ``device`` (its last part only) and ``type``."""
+    """Every signature that libblkid finds, as ``type`` and ``device`` (its last part only)."""
     answer = host.ask("wipefs", "--no-act", "--json", *paths)
     rows: list[dict[str, str]] = json.loads(answer)["signatures"] if answer.strip() else []
     return rows

@@ -19,7 +19,7 @@ DEFAULT_OPTIONS = ("nodev", "nosuid", "noexec")
 UNITS = "/etc/systemd/system"
 _OURS = "# Made by poolwright.storage; it goes when the pool no longer wants it.\n"
 
-# Where mkfs is not called mkfs.FORMAT, and what libvirt calls a file system that the kernel does not.
+# Where mkfs is not called mkfs.FORMAT, and where the kernel has another word than libvirt.
 _MKFS = {"hfs+": "mkfs.hfsplus", "gfs2": "mkfs.gfs2", "iso9660": ""}
 _KERNEL = {"hfs+": "hfsplus"}
 
@@ -113,7 +113,7 @@ def unmount(target: str) -> Action:
 
 
 def effective(options: t.Sequence[str]) -> frozenset[str]:
-    """Those of the options that the mount table shows as they are written, the last word winning."""
+    """Those options that the mount table shows as they are written; the last word wins."""
     shown: set[str] = set()
     for option in (*DEFAULT_OPTIONS, *options):
         opposite = option[2:] if option.startswith("no") else f"no{option}"
@@ -149,8 +149,8 @@ def boot(
     if wanted and (there != text or not linked):
         if there is not None and not ours:
             raise Refused(
-                f"Nothing was changed: {path} mounts {target} already and is not ours. Remove it, or "
-                "set autostart: false."
+                f"Nothing was changed: {path} mounts {target} already and is not ours. Remove it, "
+                "or set autostart: false."
             )
         if there != text:
             yield call(f"write {path}", "write", path, text, "0644", command=f"write {path}")

@@ -57,7 +57,8 @@ def look(host: Reader) -> Found:
     argv = ["lvm", "fullreport", "--reportformat", "json", "--units", "b", "--nosuffix"]
     for report, fields in _FIELDS.items():
         argv += ["--configreport", report, "--options", ",".join(fields.split()) or "pvseg_start"]
-    groups, orphans = {}, set()
+    groups: dict[str, Group] = {}
+    orphans: set[str] = set()
     for report in json.loads(host.ask(*argv))["report"]:
         if report.get("vg"):
             group = _group(report)

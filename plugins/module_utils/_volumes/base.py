@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .._host import Node, Reader
 from .._model import Permissions, Volume
@@ -25,7 +25,7 @@ class Wanted:
     capacity: Size | None = None
     allocation: Size | None = None
     format: str = ""
-    permissions: Permissions = Permissions()
+    permissions: Permissions = field(default_factory=Permissions)
 
 
 class Room:
@@ -48,7 +48,7 @@ class Volumes(abc.ABC):
 
     @abc.abstractmethod
     def look(self, host: Reader, users: bool = False) -> list[Volume]:
-        """All volumes, with a constant number of commands; with ``users`` also who has them open."""
+        """All volumes, with as many commands for one as for many; ``users``: who has them open."""
 
     @abc.abstractmethod
     def room(self) -> Room:

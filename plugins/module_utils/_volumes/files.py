@@ -121,8 +121,8 @@ class Files(base.Volumes):
     def delete(self, seen: Volume) -> Steps:
         if seen.type == "dir":
             raise Refused(
-                f"Nothing was changed: {seen.path} is a directory. Remove it by other means, or leave "
-                "it out of the task."
+                f"Nothing was changed: {seen.path} is a directory. Remove it by other means, or "
+                "leave it out of the task."
             )
         risk = "delete" if seen.data else ""
         yield call(

@@ -66,8 +66,8 @@ class LogicalVolumes(base.Volumes):
     def delete(self, seen: Volume) -> Steps:
         if seen.format == "thin-pool":
             raise Refused(
-                f"Nothing was changed: {self.name}/{seen.name} is a thin pool, in which other volumes "
-                f"live. Remove it with lvremove {self.name}/{seen.name}."
+                f"Nothing was changed: {self.name}/{seen.name} is a thin pool, in which other "
+                f"volumes live. Remove it with lvremove {self.name}/{seen.name}."
             )
         yield lvm.remove_volume(self.name, seen.name)
 
