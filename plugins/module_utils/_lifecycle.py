@@ -17,7 +17,8 @@ from ._plan import Steps
 from ._pools.base import Backend
 from ._registry import Registry
 from ._size import Size, round_up, show
-from ._volumes.base import Room, Volumes, Wanted, permissions
+from ._tools import files
+from ._volumes.base import Room, Volumes, Wanted
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ def _leave(
     backend: Backend[t.Any], registry: Registry, stored: Stored, seen: Seen, delete: bool
 ) -> Steps:
     yield from _stop(backend, registry, stored, seen)
-    if seen.state == "ready" or not delete:
-        yield from backend.boot(seen, False, registry.daemon)
     if delete:
         yield from backend.delete(seen)
+    else:
+        yield from backend.boot(seen, False, registry.daemon)
     # Last, because an interrupted run finds in the definition what is left to do.
     yield from registry.forget(stored, backend.pool.name)
 
@@ -184,7 +185,7 @@ def _want(
         room.take(volumes.cost(wish, capacity, 0) - volumes.cost(wish, own, 0))
         yield from volumes.resize(there, capacity)
     yield from volumes.allocate(there, allocation)
-    yield from permissions(there, wish.permissions)
+    yield from files.permissions(there.path, wish.permissions, there.permissions)
 
 
 def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> tuple[int, int]:

@@ -11,10 +11,10 @@ import typing as t
 from dataclasses import replace
 
 from .._host import Entry, Reader
-from .._model import Permissions, Refused, Volume
+from .._model import Refused, Volume
 from .._plan import Steps, call
 from .._size import round_up, show
-from .._tools import fs, qemu_img
+from .._tools import files, fs, qemu_img
 from . import base
 
 # A file is made under such a name, and gets its own only when it is whole.
@@ -39,8 +39,9 @@ class Files(base.Volumes):
 
     def _volume(self, entry: Entry) -> Volume:
         node, path = entry.node, f"{self.path}/{entry.name}"
-        shown = Permissions(node.mode, node.owner, node.group)
-        found = Volume(entry.name, path, path, permissions=shown, timestamps=base.times(node))
+        found = Volume(
+            entry.name, path, path, permissions=node.permissions, timestamps=base.times(node)
+        )
         if node.kind == "dir":
             return replace(found, type="dir", format="dir")
         image = qemu_img.read(entry.header)
@@ -71,7 +72,7 @@ class Files(base.Volumes):
         if wanted.capacity and wanted.capacity.free:
             yield f"{wanted.name}: a file's capacity cannot be a share of the space that is free"
         if wanted.allocation and wanted.format == "qcow2":
-            yield f"{wanted.name}: a qcow2 image takes its space as it fills; leave allocation out"
+            yield f"{wanted.name}: a qcow2 image takes its space as it fills, so leave allocation out"
 
     def cost(self, wanted: base.Wanted, capacity: int, allocation: int) -> int:
         return allocation if wanted.format in ("", "raw") else 0
@@ -125,14 +126,12 @@ class Files(base.Volumes):
                 "leave it out of the task."
             )
         risk = "delete" if seen.data else ""
-        yield call(
-            f"remove volume {seen.name}", "remove", seen.path, risk=risk, command=f"rm {seen.path}"
-        )
+        yield files.remove(seen.path, f"remove volume {seen.name}", risk)
 
     def leftovers(self) -> Steps:
         for name in self._leftovers:
             text = f"remove {name}, which an interrupted run left"
-            yield call(text, "remove", f"{self.path}/{name}", command=f"rm {self.path}/{name}")
+            yield files.remove(f"{self.path}/{name}", text)
 
 
 def _digest(name: str) -> str:
