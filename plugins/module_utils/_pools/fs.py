@@ -195,7 +195,7 @@ class Fs(Backend[SeenFileSystem]):
 
     def amend(self, seen: SeenFileSystem) -> Steps:
         yield from self._mount_point(seen)
-        if seen.mount and not fs.effective(self.pool.mount_options) <= seen.mount.options:
+        if seen.mount and not fs.mounted_with(seen.mount, self.pool.mount_options):
             yield fs.remount(self.pool.path, self.pool.mount_options)
         if seen.node and seen.mount:
             yield from files.permissions(self.pool.path, self.permissions, seen.node.permissions)

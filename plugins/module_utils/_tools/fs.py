@@ -115,14 +115,14 @@ def unmount(target: str) -> Action:
     return run(f"unmount {target}", "umount", target)
 
 
-def effective(options: t.Sequence[str]) -> frozenset[str]:
-    """Those options that the mount table shows as they are written; the last word wins."""
-    shown: set[str] = set()
-    for option in (*DEFAULT_OPTIONS, *options):
-        opposite = option[2:] if option.startswith("no") else f"no{option}"
-        shown.discard(opposite)
-        shown.add(option)
-    return frozenset(option for option in shown if option in ("nodev", "nosuid", "noexec", "ro"))
+def mounted_with(mount: Mount, options: t.Sequence[str]) -> bool:
+    """Whether a mount has the options, as far as the mount table shows them as they are written."""
+    wanted: set[str] = set()
+    for option in (*DEFAULT_OPTIONS, *options):  # the last word wins
+        wanted.discard(option[2:] if option.startswith("no") else f"no{option}")
+        wanted.add(option)
+    flags = {option for option in mount.options if option in DEFAULT_OPTIONS}
+    return flags == wanted.intersection(DEFAULT_OPTIONS) and wanted & {"ro"} <= mount.options
 
 
 def unit_name(target: str) -> str:
