@@ -154,10 +154,10 @@ def volume_steps(
 
     Removals come first, so that what they free can be used.
     """
-    for wish in wanted:
-        there = seen.get(wish.name)
-        if not wish.present and there:
-            yield wish.name, _remove(volumes, there, seen)
+    going = [seen[wish.name] for wish in wanted if not wish.present and wish.name in seen]
+    staying = [volume for volume in seen.values() if volume not in going]
+    for volume in _top_first(going):
+        yield volume.name, _remove(volumes, volume, staying)
     room = _freed(volumes, wanted, seen)
     for wish in wanted:
         if wish.present:
@@ -196,9 +196,19 @@ def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> 
     return capacity, _bytes(wish.allocation, room, own, 1)
 
 
-def _remove(volumes: Volumes, there: Volume, seen: t.Mapping[str, Volume]) -> Steps:
+def _top_first(volumes: t.Sequence[Volume]) -> t.Iterator[Volume]:
+    """The volumes, each before the one that it is based on."""
+    left = list(volumes)
+    while left:
+        below = {volume.backing_path for volume in left}
+        top = [volume for volume in left if volume.path not in below] or left
+        yield from top
+        left = [volume for volume in left if volume not in top]
+
+
+def _remove(volumes: Volumes, there: Volume, staying: t.Sequence[Volume]) -> Steps:
     _unused(there)
-    above = [volume.name for volume in seen.values() if volume.backing_path == there.path]
+    above = [volume.name for volume in staying if volume.backing_path == there.path]
     if above:
         raise Refused(
             f"Nothing was changed: volume {there.name} is not removed, because "
