@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import typing as t
 from dataclasses import replace
 
@@ -72,7 +73,7 @@ class Files(base.Volumes):
         if wanted.capacity and wanted.capacity.free:
             yield f"{wanted.name}: a file's capacity cannot be a share of the space that is free"
         if wanted.allocation and wanted.format == "qcow2":
-            yield f"{wanted.name}: a qcow2 image takes its space as it fills, so leave allocation out"
+            yield f"{wanted.name}: a qcow2 image takes space as it fills, so leave allocation out"
 
     def cost(self, wanted: base.Wanted, capacity: int, allocation: int) -> int:
         return allocation if wanted.format in ("", "raw") else 0
@@ -82,9 +83,10 @@ class Files(base.Volumes):
         path, making = f"{self.path}/{wanted.name}", f"{self.path}/{_MAKING}{_digest(wanted.name)}"
         text = f"make {format} volume {wanted.name} of {show(capacity)}"
         if format == "raw":
-            command = f"truncate --size={capacity} {making}"
+            quoted = shlex.quote(making)
+            command = f"truncate --size={capacity} {quoted}"
             if allocation:
-                command += f" && fallocate --length={allocation} {making}"
+                command += f" && fallocate --length={allocation} {quoted}"
             yield call(text, "make_file", making, capacity, allocation, command=command)
         else:
             yield qemu_img.create(text, making, format, capacity)
@@ -92,9 +94,8 @@ class Files(base.Volumes):
         owner = -1 if wish.owner is None else wish.owner
         group = -1 if wish.group is None else wish.group
         text = f"give volume {wanted.name} its name"
-        yield call(
-            text, "publish", path, making, wish.mode, owner, group, command=f"mv {making} {path}"
-        )
+        command = f"mv --no-clobber {shlex.quote(making)} {shlex.quote(path)}"
+        yield call(text, "publish", path, making, wish.mode, owner, group, command=command)
 
     def resize(self, seen: Volume, capacity: int) -> Steps:
         shrink = capacity < seen.capacity
@@ -102,7 +103,7 @@ class Files(base.Volumes):
         text = f"{verb} volume {seen.name} from {show(seen.capacity)} to {show(capacity)}"
         if seen.format == "raw":
             risk = "shrink" if shrink else ""
-            command = f"truncate --size={capacity} {seen.path}"
+            command = f"truncate --size={capacity} {shlex.quote(seen.path)}"
             yield call(text, "truncate", seen.path, capacity, risk=risk, command=command)
         elif seen.format in qemu_img.CREATABLE:
             yield qemu_img.resize(text, seen.path, seen.format, capacity, shrink)
@@ -116,7 +117,7 @@ class Files(base.Volumes):
         # A file system may count some more or fewer blocks than it was asked for.
         if seen.format == "raw" and round_up(seen.allocation, 4096) < allocation:
             text = f"reserve {show(allocation)} for volume {seen.name}"
-            command = f"fallocate --length={allocation} {seen.path}"
+            command = f"fallocate --length={allocation} {shlex.quote(seen.path)}"
             yield call(text, "allocate", seen.path, allocation, command=command)
 
     def delete(self, seen: Volume) -> Steps:
