@@ -103,13 +103,13 @@ plan:
       type: str
   sample:
     - text: make directory /srv/images
-      command: mkdir /srv/images 0711 -1 -1
+      command: install --directory --mode=0711 /srv/images
       risk: ""
     - text: define pool images
-      command: write /etc/libvirt/storage/images.xml
+      command: install --mode=0600 /dev/stdin /etc/libvirt/storage/images.xml
       risk: ""
     - text: mark pool images for autostart
-      command: symlink /etc/libvirt/storage/autostart/images.xml /etc/libvirt/storage/images.xml
+      command: ln --symbolic /etc/libvirt/storage/images.xml /etc/libvirt/storage/autostart/images.xml
       risk: ""
 pool:
   description:

@@ -149,10 +149,10 @@ plan:
       command: mkfs.ext4 /dev/disk/by-id/scsi-35000c500a0000000
       risk: ""
     - text: make directory /srv/attic
-      command: mkdir /srv/attic 0711 -1 -1
+      command: install --directory --mode=0711 /srv/attic
       risk: ""
     - text: define pool attic
-      command: write /etc/libvirt/storage/attic.xml
+      command: install --mode=0600 /dev/stdin /etc/libvirt/storage/attic.xml
       risk: ""
     - text: mount /dev/disk/by-id/scsi-35000c500a0000000 at /srv/attic
       command: mount -o nodev,nosuid,noexec -t ext4 /dev/disk/by-id/scsi-35000c500a0000000 /srv/attic

@@ -118,10 +118,10 @@ plan:
       command: vgcreate guests /dev/disk/by-id/scsi-35000c500a0000000 /dev/disk/by-id/scsi-35000c500a0000001
       risk: ""
     - text: define pool guests
-      command: write /etc/libvirt/storage/guests.xml
+      command: install --mode=0600 /dev/stdin /etc/libvirt/storage/guests.xml
       risk: ""
     - text: mark pool guests for autostart
-      command: symlink /etc/libvirt/storage/autostart/guests.xml /etc/libvirt/storage/guests.xml
+      command: ln --symbolic /etc/libvirt/storage/guests.xml /etc/libvirt/storage/autostart/guests.xml
       risk: ""
 pool:
   description:
