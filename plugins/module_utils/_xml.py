@@ -52,7 +52,7 @@ _ORDER = {
         "vendor",
         "product",
     ],
-    "target": ["path", "permissions"],
+    "target": ["path", "format", "permissions"],
     "permissions": ["mode", "owner", "group", "label"],
 }
 
@@ -109,6 +109,7 @@ def render(pool: Pool, base: str = "") -> str:
     if old == pool:
         return base
     root = _root(base) if base else etree.Element("pool")
+    _SETTERS["name"](root, pool.name)  # libvirt takes the source's name where there is none
     for field in dataclasses.fields(Pool):
         value = getattr(pool, field.name)
         if value != getattr(old, field.name):
@@ -253,9 +254,12 @@ def _set_hosts(root: Element, hosts: t.Sequence[SourceHost]) -> None:
 
 def _set_devices(root: Element, devices: t.Sequence[str]) -> None:
     source = _child(root, "source")
+    separator = _find(source, "device").get("part_separator", "")
     _drop(source, "device")
     for device in devices:
         _insert(source, etree.Element("device", path=device))
+    if separator:
+        _set_part_separator(root, separator)
 
 
 def _set_part_separator(root: Element, value: str) -> None:
