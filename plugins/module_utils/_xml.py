@@ -71,8 +71,6 @@ def parse(text: str) -> Pool:
     kind = root.get("type", "")
     if not name or not kind:
         raise NotAPool("it has no name or no type")
-    device = source.find("device")
-    options = root.find(_OPTIONS)
     return Pool(
         type=kind,
         name=name,
@@ -83,7 +81,7 @@ def parse(text: str) -> Pool:
             for host in source.findall("host")
         ),
         devices=tuple(device.get("path", "") for device in source.findall("device")),
-        part_separator="" if device is None else device.get("part_separator", ""),
+        part_separator=_find(source, "device").get("part_separator", ""),
         dir=tidy(_find(source, "dir").get("path", "")),
         adapter=_adapter(source.find("adapter")),
         source=source.findtext("name") or "",
@@ -93,9 +91,7 @@ def parse(text: str) -> Pool:
         protocol_version=_find(source, "protocol").get("ver", ""),
         path=tidy(target.findtext("path") or ""),
         permissions=_permissions(_find(target, "permissions")),
-        mount_options=tuple(
-            option.get("name", "") for option in (() if options is None else options)
-        ),
+        mount_options=tuple(option.get("name", "") for option in _find(root, _OPTIONS)),
     )
 
 
