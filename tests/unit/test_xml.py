@@ -206,9 +206,14 @@ def test_canonical_order(name: str) -> None:
     parts = ["name", "uuid", "features", "source", "target", "mount_opts"]
     assert [etree.QName(child).localname for child in root] == parts
     source = ["host", "host", "device", "device", "dir", "adapter", "name", "initiator"]
-    assert [child.tag for child in root.find("source")] == [*source, "format", "auth", "protocol"]
-    assert [child.tag for child in root.find("target")] == ["path", "permissions"]
-    permissions = root.find("target/permissions")
+    assert [child.tag for child in root.iterfind("source/*")] == [
+        *source,
+        "format",
+        "auth",
+        "protocol",
+    ]
+    assert [child.tag for child in root.iterfind("target/*")] == ["path", "permissions"]
+    permissions = root.iterfind("target/permissions/*")
     assert [child.tag for child in permissions] == ["mode", "owner", "group", "label"]
 
 
@@ -322,9 +327,9 @@ def test_volume() -> None:
         "backingStore",
     ]
     target = ["path", "format", "permissions", "timestamps", "compat", "clusterSize", "features"]
-    assert [child.tag for child in root.find("target")] == target
+    assert [child.tag for child in root.iterfind("target/*")] == target
     assert root.xpath("source/device/@path") == ["/dev/vdb", "/dev/vdc"]
     assert root.xpath("source/device[1]/extent/@end") == ["5", "10"]
     assert root.xpath("string(backingStore/format/@type)") == "raw"
     plain = etree.fromstring(_xml.render_volume(Volume("web", "/dev/guests/web"), False))
-    assert [child.tag for child in plain.find("target")] == ["path"]
+    assert [child.tag for child in plain.iterfind("target/*")] == ["path"]
