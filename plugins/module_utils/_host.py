@@ -10,9 +10,13 @@ import contextlib
 import errno
 import fcntl
 import grp
+import io
 import os
+import pickle
 import pwd
+import select
 import shutil
+import signal
 import stat
 import time
 import typing as t
@@ -33,8 +37,12 @@ READING = (
 LOCK = "/run/lock"  # a directory can be locked as it is, so that looking leaves no file behind
 LOCK_PATIENCE = 600  # seconds
 
+LIMIT = 30  # seconds for what waits for a server
+
 # The largest header that tells an image's format: ISO 9660 has its magic at 32769.
 HEADER = 0x8200
+
+_T = t.TypeVar("_T")
 
 # (argv, standard input) -> (exit code, output, errors), in a fixed locale
 Exec = t.Callable[[t.Sequence[str], str], t.Tuple[int, str, str]]
@@ -243,13 +251,40 @@ class Reader:
         except KeyError:
             raise Refused(f"Nothing was changed: there is no group {name} on this host.") from None
 
+    def within(self, what: str, look: t.Callable[[], _T]) -> _T:
+        """What a look finds that would wait for ever for a dead server.
+
+        A child looks, because a thread that waits for a server in the kernel cannot be ended.
+        """
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            _answer(writing, look)
+        os.close(writing)
+        with open(reading, "rb", buffering=0) as pipe:
+            found = _until(pipe, time.monotonic() + LIMIT)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, os.WNOHANG if found is None else 0)
+        if not found:
+            raise HostError(f"{what}: no answer within {LIMIT} seconds")
+        answer = pickle.loads(found)
+        if isinstance(answer, Exception):
+            raise answer
+        return t.cast(_T, answer)
+
 
 class Writer(Reader):
     """The machine, to change.  Only ``_plan.apply`` is ever given one."""
 
-    def run(self, argv: t.Sequence[str], stdin: str = "") -> None:
-        """Runs a command; raises `HostError` with what it printed where it fails."""
-        code, output, errors = self._execute(argv, stdin)
+    def run(self, argv: t.Sequence[str], stdin: str = "", limit: int = 0) -> None:
+        """Runs a command; raises `HostError` with what it printed where it fails.
+
+        One that takes longer than ``limit`` seconds is killed.
+        """
+        bound = ("timeout", "--kill-after=5", str(limit)) if limit else ()
+        code, output, errors = self._execute((*bound, *argv), stdin)
+        if limit and code in (124, 137, -signal.SIGKILL):
+            errors = f"no answer within {limit} seconds"
         if code:
             raise HostError(_failed(argv, output, errors))
 
@@ -409,7 +444,28 @@ def _plain(text: str) -> str:
     return text
 
 
-_T = t.TypeVar("_T")
+def _answer(writing: int, look: t.Callable[[], object]) -> t.NoReturn:
+    """Ends the child of ``within`` with what it found, or with what was raised."""
+    try:
+        try:
+            answer = look()
+        except Exception as error:
+            answer = error
+        with open(writing, "wb") as pipe:
+            pipe.write(pickle.dumps(answer))
+    finally:
+        os._exit(0)
+
+
+def _until(pipe: t.BinaryIO | io.FileIO, deadline: float) -> bytes | None:
+    """All that comes out of a pipe; ``None`` where that takes too long."""
+    found = b""
+    while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        part = pipe.read(1 << 16)
+        if not part:
+            return found
+        found += part
+    return None
 
 
 def _quietly(look: t.Callable[[str], _T], path: str) -> _T | None:

@@ -52,9 +52,11 @@ class Stopped(Exception):
         self.left = [action.shown() for action in left]
 
 
-def run(text: str, *argv: str, risk: str = "", stdin: str = "") -> Action:
-    """The action that runs a command; ``stdin`` is never shown."""
-    return Action(text, "run", (argv, stdin), " ".join(shlex.quote(arg) for arg in argv), risk)
+def run(text: str, *argv: str, risk: str = "", stdin: str = "", limit: int = 0) -> Action:
+    """The action that runs a command, for at most ``limit`` seconds; ``stdin`` is never shown."""
+    return Action(
+        text, "run", (argv, stdin, limit), " ".join(shlex.quote(arg) for arg in argv), risk
+    )
 
 
 def call(text: str, verb: str, *args: t.Any, risk: str = "", command: str = "") -> Action:
