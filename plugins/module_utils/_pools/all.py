@@ -13,6 +13,7 @@ from .base import Backend
 from .dir import Dir
 from .fs import Fs
 from .logical import Logical
+from .netfs import Netfs
 
 BACKENDS: t.Mapping[str, type[Backend[t.Any]]] = {
     kind.type: kind
@@ -20,6 +21,7 @@ BACKENDS: t.Mapping[str, type[Backend[t.Any]]] = {
         Dir,
         Fs,
         Logical,
+        Netfs,
     )
 }
 
