@@ -83,6 +83,7 @@ class FakeHost(Reader):
         marked = self.said.get("autostart") or []
         self.folders[f"{_registry.FOLDER}/autostart"] = [f"{name}.xml" for name in marked]
         self.folders[f"{UNITS}/local-fs.target.wants"] = list(self.said.get("wants") or [])
+        self.folders[f"{UNITS}/remote-fs.target.wants"] = []
         for name, text in self._get("units").items():
             self.files[f"{UNITS}/{name}"] = text
 
@@ -176,6 +177,9 @@ class FakeHost(Reader):
         node = self.node(device)
         assert node
         return not disks[node.device].get("noise")
+
+    def within(self, what: str, look: t.Callable[[], t.Any]) -> t.Any:
+        return look()
 
     def space(self, path: str) -> tuple[int, int]:
         total, free = (self._get("paths")[path] or {}).get("space", (10 * GIB, 4 * GIB))
