@@ -50,7 +50,7 @@ class Running:
             text = file.read()
         _, status = os.waitpid(self.pid, 0)
         seconds = time.monotonic() - self.began
-        lines = text.splitlines()
+        lines = list(filter(None, text.splitlines()))
         found = json.loads(lines[0]) if lines else {}
         commands = json.loads(lines[1]) if len(lines) > 1 else []
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
