@@ -195,7 +195,8 @@ class Fs(Backend[SeenFileSystem]):
 
     def amend(self, seen: SeenFileSystem) -> Steps:
         yield from self._mount_point(seen)
-        if seen.mount and not fs.mounted_with(seen.mount, self.pool.mount_options):
+        asked = self.given.get("mount_options") is not None
+        if seen.mount and asked and not fs.mounted_with(seen.mount, self.pool.mount_options):
             yield fs.remount(self.pool.path, self.pool.mount_options)
         if seen.node and seen.mount:
             yield from files.permissions(self.pool.path, self.permissions, seen.node.permissions)
