@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -59,8 +60,9 @@ def _source(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
 class Driven:
     """A lab host with the driver on it."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, libvirt: bool) -> None:
         self.host = host
+        self.libvirt = libvirt
         self.send()
 
     def send(self) -> None:
@@ -90,12 +92,16 @@ class Driven:
         return str(self.host.run(script, check=check, timeout=timeout).stdout)
 
 
-def _host(libvirt: bool) -> Iterator[Driven]:
-    suite = os.environ.get("POOLWRIGHT_SUITE", "bookworm")
+SUITE = os.environ.get("POOLWRIGHT_SUITE", "bookworm")
+SUITES = ("bookworm", "trixie")
+VARIANTS = [(suite, libvirt) for suite in SUITES for libvirt in (True, False)]
+
+
+def _host(libvirt: bool, suite: str = SUITE) -> Iterator[Driven]:
     host = Host(f"hosts-{suite}{'' if libvirt else '-plain'}")
     try:
         host.up(fresh=True, suite=suite, libvirt=libvirt)
-        yield Driven(host)
+        yield Driven(host, libvirt)
     finally:
         host.destroy()
 
@@ -109,3 +115,20 @@ def host() -> Iterator[Driven]:
 def plain_host() -> Iterator[Driven]:
     """A host on which libvirt was never installed."""
     yield from _host(libvirt=False)
+
+
+@pytest.fixture(
+    scope="module", params=VARIANTS, ids=[f"{s}{'' if lv else '-plain'}" for s, lv in VARIANTS]
+)
+def each_host(request: pytest.FixtureRequest) -> Iterator[Driven]:
+    """Debian 12 and 13, with libvirt and without."""
+    suite, libvirt = request.param
+    yield from _host(libvirt, suite)
+
+
+@pytest.fixture(scope="module")
+def host_of() -> Iterator[dict[str, Driven]]:
+    """Debian 12 and 13 with libvirt, by suite."""
+    with contextlib.ExitStack() as stack:
+        hosts = {suite: contextlib.contextmanager(_host)(True, suite) for suite in SUITES}
+        yield {suite: stack.enter_context(host) for suite, host in hosts.items()}

@@ -8,6 +8,8 @@ Reads a job as JSON from standard input and prints what came of it as JSON.
 from __future__ import annotations
 
 import contextlib
+import difflib
+import hashlib
 import importlib
 import json
 import os
@@ -23,7 +25,10 @@ from ansible_collections.poolwright.storage.plugins.module_utils import _plan, _
 
 Task = t.Mapping[str, t.Any]
 MODULES = "ansible_collections.poolwright.storage.plugins.modules"
-NAMES = ("pool_dir", "pool_fs", "pool_logical", "volumes")
+NAMES = (
+    *("pool_dir", "pool_fs", "pool_logical", "volume", "volumes"),
+    *("pool_info", "volume_info"),
+)
 MAINS = {name: importlib.import_module(f"{MODULES}.{name}").main for name in NAMES}
 
 
@@ -99,10 +104,82 @@ def tasks(job: Task) -> list[dict[str, t.Any]]:
     return [run(task) for task in job["tasks"]]
 
 
+def twice(job: Task) -> list[list[dict[str, t.Any]]]:
+    """Tasks, each two times; with ``check`` in check mode."""
+    return [[run(task, check=task["check"]) for _ in range(2)] for task in job["tasks"]]
+
+
 def together(job: Task) -> list[dict[str, t.Any]]:
     """Tasks, all at once."""
     running = [Running(task) for task in job["tasks"]]
     return [each.result() for each in running]
+
+
+def four(job: Task) -> list[dict[str, t.Any]]:
+    """The four steps for each task: check, run, run again, check again; a script just runs."""
+    return [{"shell": shell(s["shell"])} if "shell" in s else _four(s) for s in job["steps"]]
+
+
+def _four(step: Task) -> dict[str, t.Any]:
+    before = snapshot()
+    foreseen = run(step, check=True)
+    looked = snapshot()
+    done = run(step)
+    after = snapshot()
+    again, checked = run(step), run(step, check=True)
+    touched = [*_differing(before, looked), *_differing(after, snapshot())]
+    return {
+        **{"foreseen": foreseen, "done": done, "again": again, "checked": checked},
+        "touched": touched,
+    }
+
+
+def refused(job: Task) -> list[dict[str, t.Any]]:
+    """Tasks that must fail, in check mode and in earnest, and what of the host differs then."""
+    found = []
+    for task in job["tasks"]:
+        before = snapshot()
+        foreseen, earnest = run(task, check=True), run(task)
+        touched = _differing(before, snapshot())
+        found.append({"foreseen": foreseen, "earnest": earnest, "touched": touched})
+    return found
+
+
+def _differing(one: t.Sequence[str], other: t.Sequence[str]) -> list[str]:
+    return list(difflib.unified_diff(one, other, lineterm="", n=0))
+
+
+def snapshot() -> list[str]:
+    """All of the host that a storage task could change, a line each."""
+    shown = []
+    for file in ("/proc/self/mountinfo", "/proc/swaps"):
+        with open(file, encoding="utf-8") as table:
+            shown += table.read().splitlines()
+    for folder in ("/etc/libvirt", "/etc/systemd/system", "/srv"):
+        for place, folders, files in os.walk(folder):
+            shown += [_entry(os.path.join(place, name)) for name in sorted(folders + files)]
+    for disk in sorted(os.listdir("/sys/block")):
+        if disk.startswith(("sd", "vdb", "nvme")):
+            shown.append(f"{disk} {_ends(f'/dev/{disk}')}")
+    shown += shell("lvm fullreport --reportformat json").splitlines()
+    if os.path.exists("/usr/bin/virsh"):
+        shown += shell("virsh -q 'pool-list --all --details'").splitlines()
+    return shown
+
+
+def _entry(path: str) -> str:
+    there = os.lstat(path)
+    what = f"{there.st_mode:o} {there.st_uid} {there.st_gid} {there.st_size} {there.st_mtime_ns}"
+    target = os.readlink(path) if os.path.islink(path) else ""
+    return f"{path} {what} {target}"
+
+
+def _ends(device: str) -> str:
+    """A digest of the first and the last MiB."""
+    with open(device, "rb", buffering=0) as file:
+        first = file.read(1 << 20)
+        file.seek(-(1 << 20), os.SEEK_END)
+        return hashlib.sha256(first + file.read(1 << 20)).hexdigest()
 
 
 def shell(script: str) -> str:

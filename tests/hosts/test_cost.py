@@ -53,9 +53,9 @@ def test_a_look_costs_the_same_for_many_volumes(many: Driven) -> None:
 
 
 def make_volumes(host: Driven, names: list[str]) -> None:
-    """The same volumes that the module makes, in one command and without waiting for udev."""
+    """The same volumes in one command, and not activated: udev would take minutes."""
     script = "".join(f"lvcreate -an -Zn -Wn -n {name} -L 1M many\n" for name in names)
-    host.sh(f"lvm >/dev/null <<'END' && vgchange -ay many && udevadm settle\n{script}END\n")
+    host.sh(f"lvm >/dev/null 2>&1 <<'END'\n{script}END\n", timeout=400)
 
 
 def test_two_tasks_at_once(host: Driven) -> None:
