@@ -155,7 +155,7 @@ def snapshot() -> list[str]:
     for file in ("/proc/self/mountinfo", "/proc/swaps"):
         with open(file, encoding="utf-8") as table:
             shown += table.read().splitlines()
-    for folder in ("/etc/libvirt", "/etc/systemd/system", "/srv"):
+    for folder in ("/etc/libvirt/storage", "/etc/systemd/system", "/srv"):
         for place, folders, files in os.walk(folder):
             shown += [_entry(os.path.join(place, name)) for name in sorted(folders + files)]
     for disk in sorted(os.listdir("/sys/block")):

@@ -105,7 +105,7 @@ class Fs(Backend[SeenFileSystem]):
         if node and node.kind != "dir" and not self.leaving:
             raise self.nothing(f"{self.pool.path} is there and is not a directory.")
         seen = SeenFileSystem(
-            "ready",
+            state="ready",
             active=ours,
             unit=fs.unit(host, self.pool.path),
             path_there=node is not None,
