@@ -75,10 +75,11 @@ class Driven:
         self.host.ssh.connect()
         subprocess.run([*self.host.ssh_args(), command], input=packed, check=True, timeout=300)
 
-    def drive(self, do: str, **job: Any) -> list[Result]:
+    def drive(self, do: str, **job: Any) -> list[Any]:
+        """What the driver's function ``do`` answers to a job."""
         text = json.dumps({"do": do, **job})
         done = self.host.run(DRIVE, stdin=text, timeout=600)
-        found: list[Result] = json.loads(done.stdout)
+        found: list[Any] = json.loads(done.stdout)
         return found
 
     def tasks(self, *tasks: Result) -> list[Result]:
