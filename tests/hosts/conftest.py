@@ -101,7 +101,8 @@ VARIANTS = ALL if os.environ.get("POOLWRIGHT_ALL") else [("bookworm", True), ("t
 
 
 def _host(libvirt: bool, suite: str = SUITE) -> Iterator[Driven]:
-    host = Host(f"hosts-{suite}{'' if libvirt else '-plain'}")
+    # Runs at the same time have hosts of their own.
+    host = Host(f"hosts-{suite}{'' if libvirt else '-plain'}-{os.getpid()}")
     try:
         host.up(fresh=True, suite=suite, libvirt=libvirt)
         yield Driven(host, libvirt)
