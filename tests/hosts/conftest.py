@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
@@ -75,16 +74,15 @@ class Driven:
         self.host.ssh.connect()
         subprocess.run([*self.host.ssh_args(), command], input=packed, check=True, timeout=300)
 
-    def drive(self, do: str, **job: Any) -> list[Any]:
+    def drive(self, do: str, **job: Any) -> Any:
         """What the driver's function ``do`` answers to a job."""
         text = json.dumps({"do": do, **job})
-        done = self.host.run(DRIVE, stdin=text, timeout=600)
-        found: list[Any] = json.loads(done.stdout)
-        return found
+        done = self.host.run(DRIVE, stdin=text, timeout=1200)
+        return json.loads(done.stdout)
 
     def tasks(self, *tasks: Result) -> list[Result]:
         """Performs tasks that must succeed."""
-        found = self.drive("tasks", tasks=tasks)
+        found: list[Result] = self.drive("tasks", tasks=tasks)
         for each in found:
             assert not each.get("failed"), each["msg"]
         return found
@@ -93,46 +91,77 @@ class Driven:
         return str(self.host.run(script, check=check, timeout=timeout).stdout)
 
 
-SUITE = os.environ.get("POOLWRIGHT_SUITE", "bookworm")
 SUITES = ("bookworm", "trixie")
 ALL = [(suite, libvirt) for suite in SUITES for libvirt in (True, False)]
 # By default the two that differ in everything; all four take twice as long.
 VARIANTS = ALL if os.environ.get("POOLWRIGHT_ALL") else [("bookworm", True), ("trixie", False)]
 
 
-def _host(libvirt: bool, suite: str = SUITE) -> Iterator[Driven]:
-    # Runs at the same time have hosts of their own.
-    host = Host(f"hosts-{suite}{'' if libvirt else '-plain'}-{os.getpid()}")
-    try:
-        host.up(fresh=True, suite=suite, libvirt=libvirt)
-        yield Driven(host, libvirt)
-    finally:
-        host.destroy()
+def name_of(variant: tuple[str, bool]) -> str:
+    suite, libvirt = variant
+    return suite if libvirt else f"{suite}-plain"
+
+
+class Hosts:
+    """Hosts that are booted when the first test asks, and anew after one that failed."""
+
+    def __init__(self) -> None:
+        self._running: dict[tuple[str, bool], Driven] = {}
+
+    def get(self, suite: str, libvirt: bool) -> Driven:
+        variant = (suite, libvirt)
+        if variant not in self._running:
+            # Runs at the same time have hosts of their own.
+            host = Host(f"hosts-{name_of(variant)}-{os.getpid()}")
+            try:
+                host.up(fresh=True, suite=suite, libvirt=libvirt)
+                self._running[variant] = Driven(host, libvirt)
+            except BaseException:
+                host.destroy()
+                raise
+        return self._running[variant]
+
+    def destroy(self) -> None:
+        while self._running:
+            self._running.popitem()[1].host.destroy()
 
 
 @pytest.fixture(scope="session")
-def host() -> Iterator[Driven]:
-    yield from _host(libvirt=True)
+def _hosts() -> Iterator[Hosts]:
+    hosts = Hosts()
+    try:
+        yield hosts
+    finally:
+        hosts.destroy()
 
 
-@pytest.fixture(scope="module")
-def plain_host() -> Iterator[Driven]:
+@pytest.fixture
+def hosts(_hosts: Hosts, request: pytest.FixtureRequest) -> Iterator[Hosts]:
+    failed = request.session.testsfailed
+    yield _hosts
+    if request.session.testsfailed > failed:
+        _hosts.destroy()
+
+
+@pytest.fixture
+def host(hosts: Hosts) -> Driven:
+    return hosts.get("bookworm", True)
+
+
+@pytest.fixture
+def plain_host(hosts: Hosts) -> Driven:
     """A host on which libvirt was never installed."""
-    yield from _host(libvirt=False)
+    return hosts.get("trixie", False)
 
 
-@pytest.fixture(
-    scope="module", params=VARIANTS, ids=[f"{s}{'' if lv else '-plain'}" for s, lv in VARIANTS]
-)
-def each_host(request: pytest.FixtureRequest) -> Iterator[Driven]:
+@pytest.fixture(params=VARIANTS, ids=name_of)
+def each_host(hosts: Hosts, request: pytest.FixtureRequest) -> Driven:
     """Debian 12 with libvirt and 13 without; with POOLWRIGHT_ALL also the other way round."""
     suite, libvirt = request.param
-    yield from _host(libvirt, suite)
+    return hosts.get(suite, libvirt)
 
 
-@pytest.fixture(scope="module")
-def host_of() -> Iterator[dict[str, Driven]]:
-    """Debian 12 and 13 with libvirt, by suite."""
-    with contextlib.ExitStack() as stack:
-        hosts = {suite: contextlib.contextmanager(_host)(True, suite) for suite in SUITES}
-        yield {suite: stack.enter_context(host) for suite, host in hosts.items()}
+@pytest.fixture(params=SUITES)
+def libvirt_host(hosts: Hosts, request: pytest.FixtureRequest) -> Driven:
+    """Debian 12 and 13 with libvirt."""
+    return hosts.get(request.param, True)

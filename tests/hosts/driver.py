@@ -117,32 +117,35 @@ def together(job: Task) -> list[dict[str, t.Any]]:
 
 def four(job: Task) -> list[dict[str, t.Any]]:
     """The four steps for each task: check, run, run again, check again; a script just runs."""
-    return [{"shell": shell(s["shell"])} if "shell" in s else _four(s) for s in job["steps"]]
+    found: list[dict[str, t.Any]] = []
+    now = None
+    for step in job["steps"]:
+        if "shell" in step:
+            found.append({"shell": shell(step["shell"])})
+            now = None
+        else:
+            answers, now = _four(step, now or snapshot())
+            found.append(answers)
+    return found
 
 
-def _four(step: Task) -> dict[str, t.Any]:
-    before = snapshot()
+def _four(step: Task, before: list[str]) -> tuple[dict[str, t.Any], list[str]]:
     foreseen = run(step, check=True)
     looked = snapshot()
     done = run(step)
     after = snapshot()
     again, checked = run(step), run(step, check=True)
-    touched = [*_differing(before, looked), *_differing(after, snapshot())]
-    return {
-        **{"foreseen": foreseen, "done": done, "again": again, "checked": checked},
-        "touched": touched,
-    }
+    last = snapshot()
+    touched = [*_differing(before, looked), *_differing(after, last)]
+    answers = {"foreseen": foreseen, "done": done, "again": again, "checked": checked}
+    return {**answers, "touched": touched}, last
 
 
-def refused(job: Task) -> list[dict[str, t.Any]]:
+def refused(job: Task) -> dict[str, t.Any]:
     """Tasks that must fail, in check mode and in earnest, and what of the host differs then."""
-    found = []
-    for task in job["tasks"]:
-        before = snapshot()
-        foreseen, earnest = run(task, check=True), run(task)
-        touched = _differing(before, snapshot())
-        found.append({"foreseen": foreseen, "earnest": earnest, "touched": touched})
-    return found
+    before = snapshot()
+    answers = [[run(task, check=True), run(task)] for task in job["tasks"]]
+    return {"answers": answers, "touched": _differing(before, snapshot())}
 
 
 def _differing(one: t.Sequence[str], other: t.Sequence[str]) -> list[str]:
