@@ -110,8 +110,7 @@ def render(pool: Pool, base: str = "") -> str:
         value = getattr(pool, field.name)
         if value != getattr(old, field.name):
             _SETTERS[field.name](root, value)
-    for parent in ("source", "target"):
-        _child(root, parent)
+    _child(root, "source")
     if pool.mount_options and FS not in root.nsmap.values():
         root = _with_namespace(root)
     etree.indent(root, space="  ")

@@ -62,7 +62,7 @@ def record(host: Host, folder: Path) -> None:
         device = host.run(f"readlink -f /dev/disk/by-id/{by_id}", check=True).stdout.strip()
         block.signatures(recorder.reader(f"wipefs-{name}"), [device])
     host.run(
-        f"sh -s <<'END'\n{(RECORDINGS / 'prepare.sh').read_text()}END", check=True, timeout=300
+        f"sh -s <<'END'\n{(RECORDINGS / 'prepare.sh').read_text()}END", check=True, timeout=1200
     )
     lvm.look(recorder.reader("lvm"))
     virsh.pools(recorder.reader("virsh-pools"), SYSTEM)
