@@ -148,6 +148,24 @@ class Reader:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    def devices(self, path: str) -> dict[str, str]:
+        """The block devices in a directory: their paths there by number, links followed.
+
+        Of several names of one device the first in the directory's own order, as libvirt takes it.
+        """
+        found: dict[str, str] = {}
+        with _looking(path):
+            try:
+                names = os.listdir(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return {}
+        for name in names:
+            full = os.path.join(path, name)
+            node = self.node(full)
+            if node and node.device:
+                found.setdefault(node.device, full)
+        return found
+
     def entries(self, path: str) -> list[Entry]:
         """One level of a directory, as libvirt reads it.
 
