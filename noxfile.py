@@ -93,7 +93,8 @@ def add_ansible_test(core: str) -> None:
 
     @nox.session(name=f"ansible-test-sanity-{core}", python=python, default=False)
     def sanity(session: nox.Session) -> None:
-        ansible_test(session, core, "sanity")
+        # The lab is a program of the controller, and no part of what is published.
+        ansible_test(session, core, "sanity", "--exclude", "tests/lab/")
 
     @nox.session(name=f"ansible-test-units-{core}", python=python, default=False)
     def units(session: nox.Session) -> None:

@@ -115,8 +115,8 @@ def path_text_faults(path: str, key: str) -> t.Iterator[str]:
 
 def permission_faults(params: Params) -> t.Iterator[str]:
     mode = params.get("mode")
-    if isinstance(mode, str) and not re.fullmatch("0?[0-7]{1,3}", mode):
-        yield f"mode: {mode!r} is not octal from 0000 to 0777; quote it, for example '0711'"
+    if isinstance(mode, str) and not re.fullmatch("0[0-7]{3}", mode):
+        yield f"mode: {mode!r} is not octal from 0000 to 0777, quoted as in '0711'"
     for key in ("owner", "group"):
         value = params.get(key)
         if isinstance(value, str) and not re.fullmatch(r"[^\s:/-][^\s:/]*", value):
@@ -129,7 +129,7 @@ def mount_option_faults(params: Params) -> t.Iterator[str]:
     options = params.get("mount_options")
     for option in options if isinstance(options, list) else []:
         if not re.fullmatch(r"[^\s,\x00-\x1f]+", str(option)):
-            yield f"mount_options: {option!r} is not one option; write each as an item of the list"
+            yield f"mount_options: {option!r} is not one option (each is an item of the list)"
 
 
 def size_faults(params: Params, key: str) -> t.Iterator[str]:

@@ -46,10 +46,10 @@ def parse(text: str) -> Size:
         return _share(text, Fraction(share["number"]), bool(share["of"]))
     size = _SIZE.fullmatch(text)
     if not size:
-        raise ValueError(f"{text!r} is not a size; write for example 20 GiB, 512M or 50%")
+        raise ValueError(f"{text!r} is not a size like 20 GiB, 512M or 50%")
     factor = _UNITS.get(size["unit"].upper())
     if factor is None:
-        raise ValueError(f"{size['unit']!r} is not a unit of size; use B, K, KiB, KB … E, EiB, EB")
+        raise ValueError(f"{size['unit']!r} is not a unit of size (B, K, KiB, KB … E, EiB, EB)")
     count = Fraction(size["number"]) * factor
     if count.denominator != 1:
         raise ValueError(f"{text!r} is not a whole number of bytes")

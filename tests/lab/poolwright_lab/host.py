@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import disks, guest, image, paths, snapshot
+from . import disks, guest, image, paths, snapshot, warm
 from .errors import LabError
 from .process import Progress, lock, say
 from .qemu import SAYS_READY, SAYS_SSH, Machine
@@ -113,21 +113,42 @@ class Host:
         """
         boot({self: wishes}, fresh=fresh)
 
-    def prepare(self, wishes: Wishes, *, fresh: bool) -> None:
-        """Make the disks if there are none yet; refuse what does not fit those that are there."""
+    def prepare(self, wishes: Wishes, *, fresh: bool) -> Path | None:
+        """Make the disks if there are none yet; refuse what does not fit those that are there.
+
+        Return the folder of a booted guest's memory that fits them, if there is one.
+        """
         if fresh:
             self.destroy()
         if self.exists:
             self._compare(wishes)
-            return
+            return None
         wanted = replace(Settings(), **wishes)
         found = image.ensure(wanted.suite)
+        if wanted != replace(Settings(), suite=wanted.suite, libvirt=wanted.libvirt):
+            self._make(wanted, found)
+            return None
+        template = Host(f"new-{found.folder.name}{'' if wanted.libvirt else '-plain'}")
+        kept = warm.ensure(found, wanted.libvirt, template)
+        self._make(wanted, found)
+        disks.copy_sparse([kept / "root.qcow2"], self.folder)
+        disks.copy_sparse(kept.glob("*.raw"), self.disks)
+        return kept
+
+    def _make(self, wanted: Settings, found: image.Image) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         disks.create(self.disks, wanted.scsi, found.dirt)
         root = found.root if wanted.libvirt else found.without_libvirt
         disks.overlay(self.folder / "root.qcow2", root)
         order = tuple(disk.name for disk in disks.scsi_disks(wanted.scsi))
         self._remember(replace(wanted, image=found.folder.name, order=order))
+
+    def boot_new(self, found: image.Image, libvirt: bool) -> None:
+        """Make and boot a host the slow way, and wait until it has nothing more to do."""
+        self._make(Settings(libvirt=libvirt), found)
+        self.switch_on()
+        _wait_ready([self])
+        self.run("systemctl is-system-running --wait", check=False, timeout=60)
 
     def _compare(self, wishes: Wishes) -> None:
         there = asdict(self.settings)
@@ -217,14 +238,17 @@ class Host:
         disks.copy_sparse(self.saved.glob("*.raw"), self.disks)
         disks.copy_sparse([self.saved / "root.qcow2", self.saved / "host.json"], self.folder)
         self._remember(replace(self.settings, port=port))
-        memory = self.saved / "memory"
-        if not memory.exists():
+        if (self.saved / "memory").exists():
+            self.go_on(self.saved)
+        else:
             boot({self: {}})
-            return
+
+    def go_on(self, kept: Path) -> None:
+        """Start the guest from its memory as it was when its disks were as they are now."""
         try:
-            self.switch_on(snapshot.incoming(memory))
+            self.switch_on(snapshot.incoming(kept / "memory"))
             snapshot.go_on(self.machine)
-            self.run(f"date -s @{time.time():.0f}", timeout=30)
+            warm.wake(self)
             self._plug_nvme()
         except BaseException:
             self.machine.kill()
@@ -302,18 +326,25 @@ def known_hosts() -> list[Host]:
 
 def boot(wanted: Mapping[Host, Wishes], *, fresh: bool = False) -> None:
     """Boot hosts side by side; if that fails or is interrupted, none of them is left running."""
+    began = time.monotonic()
     started: list[Host] = []
+    booting: list[Host] = []
     with contextlib.ExitStack() as stack:
         for host in sorted(wanted, key=lambda host: host.name):
             stack.enter_context(host.locked())
         try:
             for host, wishes in wanted.items():
-                host.prepare(wishes, fresh=fresh)
-                if not host.running:
-                    started.append(host)
+                kept = host.prepare(wishes, fresh=fresh)
+                if host.running:
+                    continue
+                started.append(host)
+                if kept:
+                    host.go_on(kept)
+                    say(f"{host.name} is up after {time.monotonic() - began:.1f} s")
+                else:
                     host.switch_on()
-            if started:
-                _wait_ready(started)
+                    booting.append(host)
+            _wait_ready(booting)
         except BaseException:
             for host in started:
                 host.machine.kill()

@@ -166,7 +166,7 @@ def _debian_tree(suite: str, work: Path, log: Path) -> None:
         "mmdebstrap",
         f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
         "--variant=minbase",
-        f"--include={','.join(_packages())}",
+        f"--include={','.join(_packages(suite))}",
         "--aptopt=APT::Install-Recommends false",
         *(
             f"--dpkgopt=path-exclude=/usr/share/{part}/*"
@@ -183,9 +183,13 @@ def _debian_tree(suite: str, work: Path, log: Path) -> None:
     watched(command, log, f"building the {suite} image", BUILD_LIMIT)
 
 
-def _packages() -> list[str]:
-    lines = (paths.GUEST / "packages.txt").read_text().splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+def _packages(suite: str) -> list[str]:
+    found = []
+    for line in (paths.GUEST / "packages.txt").read_text().splitlines():
+        where, _, package = line.partition("#")[0].rpartition(":")
+        if package.strip() and where.strip() in ("", suite):
+            found.append(package.strip())
+    return found
 
 
 def _boot_files(tree: Path, out: Path) -> None:
