@@ -24,6 +24,7 @@ MIB = 1 << 20
 
 # Commands that only look, by how they begin.
 READING = (
+    ("dmsetup", "status"),
     ("lsattr", "-d"),
     ("lvm", "fullreport"),
     ("virsh", "--readonly"),

@@ -37,6 +37,7 @@ class Look:
     title: str = ""
     before: str = ""
     after: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 class Module(AnsibleModule):
@@ -136,6 +137,8 @@ def _performed(module: Module, look: t.Callable[[Reader], Look]) -> dict[str, t.
     if seen.plan and not module.check_mode:
         apply(seen.plan, Writer(module.execute))
         seen = _again(look, Reader(module.execute), seen.plan)
+    for text in seen.warnings:
+        module.warn(text)
     return {**seen.result, **result}
 
 

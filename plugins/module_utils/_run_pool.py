@@ -55,7 +55,8 @@ def _look(
     if not leaving:
         after = _xml.render(backend.stored(seen, stored.pool), stored.xml)
     there = _results.pool(stored.pool, stored, seen) if stored.pool else None
-    return Look(plan, {"pool": there}, f"definition of pool {name}", stored.xml, after)
+    title = f"definition of pool {name}"
+    return Look(plan, {"pool": there}, title, stored.xml, after, seen.warnings)
 
 
 def _same(

@@ -12,6 +12,7 @@ from .base import Backend
 from .dir import Dir
 from .fs import Fs
 from .logical import Logical
+from .mpath import Mpath
 
 BACKENDS: t.Mapping[str, type[Backend[t.Any]]] = {
     kind.type: kind
@@ -19,5 +20,6 @@ BACKENDS: t.Mapping[str, type[Backend[t.Any]]] = {
         Dir,
         Fs,
         Logical,
+        Mpath,
     )
 }
