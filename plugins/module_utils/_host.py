@@ -27,6 +27,8 @@ READING = (
     ("dmsetup", "status"),
     ("lsattr", "-d"),
     ("lvm", "fullreport"),
+    ("parted", "--machine"),  # what changes a table is never asked for machine-readable output
+    ("sfdisk", "--json"),
     ("virsh", "--readonly"),
     ("wipefs", "--no-act"),
 )

@@ -10,6 +10,7 @@ import typing as t
 
 from .base import Backend
 from .dir import Dir
+from .disk import Disk
 from .fs import Fs
 from .logical import Logical
 from .mpath import Mpath
@@ -18,6 +19,7 @@ BACKENDS: t.Mapping[str, type[Backend[t.Any]]] = {
     kind.type: kind
     for kind in (
         Dir,
+        Disk,
         Fs,
         Logical,
         Mpath,

@@ -62,13 +62,19 @@ def sources(host: Reader, pool: Pool) -> frozenset[str]:
 
 def users(host: Reader, device: Device, mounts: t.Sequence[Mount]) -> list[str]:
     """Who uses a device or a part of it, in words; empty where nobody does."""
+    found = own_users(host, device, mounts)
+    for part in parts(host, device):
+        found += [f"{part.path} is {user}" for user in users(host, part, mounts)]
+    return found
+
+
+def own_users(host: Reader, device: Device, mounts: t.Sequence[Mount]) -> list[str]:
+    """Who uses a device as a whole, in words."""
     found = [f"mounted at {mount.target}" for mount in mounts if mounted(host, mount, device)]
     if device.number in _swaps(host):
         found.append("used as swap")
     for holder in host.names(f"{device.sysfs}/holders") or []:
         found.append(_holder(host, holder))
-    for part in parts(host, device):
-        found += [f"{part.path} is {user}" for user in users(host, part, mounts)]
     return found
 
 

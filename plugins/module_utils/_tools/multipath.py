@@ -19,7 +19,7 @@ _PATH = re.compile(r"\b(\d+:\d+) ([AF]) \d+")
 
 @dataclass(frozen=True)
 class Map:
-    """A multipath map.  ``failed`` are its failed paths by kernel name, ``paths`` is their total."""
+    """A multipath map with so many ``paths``, of which ``failed`` do not work, by kernel name."""
 
     name: str
     kernel: str  # dm-0
