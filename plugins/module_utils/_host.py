@@ -18,7 +18,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ._model import Refused
+from ._model import Permissions, Refused
 
 MIB = 1 << 20
 
@@ -52,9 +52,7 @@ class Node:
     """What ``stat`` says of a path.  ``device`` is a block device's ``major:minor``, else empty."""
 
     kind: str  # file, dir, block, other
-    mode: str  # octal without prefix, 0711
-    owner: int
-    group: int
+    permissions: Permissions
     size: int
     device: str = ""
     filesystem: str = ""  # major:minor of the file system it lies on
@@ -408,9 +406,7 @@ def _node(found: os.stat_result) -> Node:
     kind = kinds.get(stat.S_IFMT(found.st_mode), "other")
     return Node(
         kind,
-        f"{stat.S_IMODE(found.st_mode):04o}",
-        found.st_uid,
-        found.st_gid,
+        Permissions(f"{stat.S_IMODE(found.st_mode):04o}", found.st_uid, found.st_gid),
         found.st_size,
         _number(found.st_rdev) if kind == "block" else "",
         _number(found.st_dev),

@@ -17,7 +17,8 @@ from ._plan import Steps
 from ._pools.base import Backend
 from ._registry import Registry
 from ._size import Size, round_up, show
-from ._volumes.base import Room, Volumes, Wanted, permissions
+from ._tools import files
+from ._volumes.base import Room, Volumes, Wanted
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ def _leave(
     backend: Backend[t.Any], registry: Registry, stored: Stored, seen: Seen, delete: bool
 ) -> Steps:
     yield from _stop(backend, registry, stored, seen)
-    if seen.state == "ready" or not delete:
-        yield from backend.boot(seen, False, registry.daemon)
     if delete:
         yield from backend.delete(seen)
+    else:
+        yield from backend.boot(seen, False, registry.daemon)
     # Last, because an interrupted run finds in the definition what is left to do.
     yield from registry.forget(stored, backend.pool.name)
 
@@ -154,9 +155,10 @@ def volume_steps(
 
     Removals come first, so that what they free can be used.
     """
-    leaving = [seen[wish.name] for wish in wanted if not wish.present and wish.name in seen]
-    for there in volumes.removal(leaving):
-        yield there.name, _remove(volumes, there, seen)
+    going = [seen[wish.name] for wish in wanted if not wish.present and wish.name in seen]
+    staying = [volume for volume in seen.values() if volume not in going]
+    for volume in volumes.removal(list(_top_first(going))):
+        yield volume.name, _remove(volumes, volume, staying)
     room = _freed(volumes, wanted, seen)
     for wish in wanted:
         if wish.present:
@@ -184,7 +186,7 @@ def _want(
         room.take(volumes.cost(wish, capacity, 0) - volumes.cost(wish, own, 0), wish, there)
         yield from volumes.resize(there, capacity)
     yield from volumes.allocate(there, allocation)
-    yield from permissions(there, wish.permissions)
+    yield from files.permissions(there.path, wish.permissions, there.permissions)
 
 
 def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> tuple[int, int]:
@@ -195,9 +197,19 @@ def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> 
     return capacity, _bytes(wish.allocation, room, there, 1)
 
 
-def _remove(volumes: Volumes, there: Volume, seen: t.Mapping[str, Volume]) -> Steps:
+def _top_first(volumes: t.Sequence[Volume]) -> t.Iterator[Volume]:
+    """The volumes, each before the one that it is based on."""
+    left = list(volumes)
+    while left:
+        below = {volume.backing_path for volume in left}
+        top = [volume for volume in left if volume.path not in below] or left
+        yield from top
+        left = [volume for volume in left if volume not in top]
+
+
+def _remove(volumes: Volumes, there: Volume, staying: t.Sequence[Volume]) -> Steps:
     _unused(there)
-    above = [volume.name for volume in seen.values() if volume.backing_path == there.path]
+    above = [volume.name for volume in staying if volume.backing_path == there.path]
     if above:
         raise Refused(
             f"Nothing was changed: volume {there.name} is not removed, because "

@@ -12,8 +12,8 @@ import contextlib
 from . import _xml
 from ._host import Reader
 from ._model import Pool, Refused, Stored
-from ._plan import Steps, call
-from ._tools import virsh
+from ._plan import Steps
+from ._tools import files, virsh
 
 FOLDER = "/etc/libvirt/storage"
 SYSTEM = "qemu:///system"
@@ -85,23 +85,21 @@ class Files(Registry):
         if stored.pool != pool:
             path, _ = _paths(pool.name)
             text = _xml.render(pool, stored.xml)
-            yield call(
-                f"define pool {pool.name}", "write", path, text, "0600", command=f"write {path}"
-            )
+            yield files.write(path, text, "0600", f"define pool {pool.name}")
 
     def autostart(self, name: str, wanted: bool) -> Steps:
         path, link = _paths(name)
         if wanted:
-            yield call(f"mark pool {name} for autostart", "symlink", link, path)
+            yield files.link(link, path, f"mark pool {name} for autostart")
         else:
-            yield call(f"no longer mark pool {name} for autostart", "remove", link)
+            yield files.remove(link, f"no longer mark pool {name} for autostart")
 
     def forget(self, stored: Stored, name: str) -> Steps:
         path, _ = _paths(name)
         if stored.autostart:
             yield from self.autostart(name, False)
         if stored.pool:
-            yield call(f"undefine pool {name}", "remove", path)
+            yield files.remove(path, f"undefine pool {name}")
 
 
 class Daemon(Registry):

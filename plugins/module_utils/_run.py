@@ -16,6 +16,7 @@ from ansible.module_utils.common.respawn import (
     probe_interpreters_for_module,
     respawn_module,
 )
+from ansible.module_utils.errors import AnsibleValidationError, UnsupportedError
 
 from . import _xml
 from ._host import HostError, Reader, Writer, detach, locked
@@ -53,7 +54,7 @@ class Module(AnsibleModule):
         super().__init__(  # type: ignore[no-untyped-call]
             argument_spec=dict(spec), supports_check_mode=True, **options
         )
-        found = [*self._checking, *faults(self.params)]
+        found = list(dict.fromkeys([*self._checking, *faults(self.params)]))
         self._checking = []
         self._ready = True
         if found:
@@ -66,7 +67,7 @@ class Module(AnsibleModule):
         if getattr(self, "_ready", False) or not hasattr(self, "validation_result"):
             super().fail_json(msg=msg, **results)
         # Called while the argument spec is checked: remember, and go on to our own checks.
-        self._checking = list(self.validation_result.error_messages)
+        self._checking = [_fault(error) for error in self.validation_result.errors]
 
     def _find_lxml(self) -> None:
         if not has_respawned():
@@ -84,6 +85,11 @@ class Module(AnsibleModule):
             [program, *argv[1:]], data=stdin or None, environ_update={"LC_ALL": "C"}
         )
         return found
+
+
+def _fault(error: AnsibleValidationError) -> str:
+    unsupported = "unsupported option " if isinstance(error, UnsupportedError) else ""
+    return f"{unsupported}{error.msg.rstrip('.')}"
 
 
 NOTHING_DONE: t.Mapping[str, t.Any] = {"changed": False, "plan": [], "done": [], "left": []}

@@ -11,7 +11,7 @@ import typing as t
 from . import _options, _registry, _results
 from ._host import HostError, Reader
 from ._model import Pool, Refused, Seen, Stored
-from ._pools.all import BACKENDS
+from ._pools import all as pools
 from ._pools.base import Backend
 from ._run import Module, bug
 
@@ -94,12 +94,7 @@ def _pool(
 
 
 def _probe(host: Reader, pool: Pool) -> tuple[Backend[t.Any], Seen]:
-    kind = BACKENDS.get(pool.type)
-    if kind is None:
-        raise Refused(
-            f"Pool {pool.name} is of type {pool.type}, which this collection does not know."
-        )
-    backend = kind(pool, {"state": "inactive"})
+    backend = pools.backend(pool, {"state": "inactive"})
     return backend, backend.probe(host)
 
 

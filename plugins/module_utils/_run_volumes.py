@@ -12,7 +12,7 @@ from . import _lifecycle, _options, _registry, _results, _size
 from ._host import Reader
 from ._model import Permissions, Refused, Seen, Stored, Volume
 from ._plan import Action, joined
-from ._pools.all import BACKENDS
+from ._pools import all as pools
 from ._pools.base import Backend
 from ._run import Look, Module, perform
 from ._volumes.base import Volumes, Wanted
@@ -86,7 +86,12 @@ class _Task:
         }
         if self.purge:
             listed = {wish.name for wish in wanted}
-            wanted += [Wanted(other, present=False) for other in seen if other not in listed]
+            # Directories stay, and what libvirt does not list, such as thin pools.
+            wanted += [
+                Wanted(other, present=False)
+                for other, volume in seen.items()
+                if other not in listed and volume.listed and volume.type != "dir"
+            ]
         faults = list(_lifecycle.volume_faults(backend.pool, volumes, wanted, seen))
         if faults:
             raise Refused(f"Nothing was changed: {'; '.join(faults)}.")
@@ -119,7 +124,7 @@ def _active_pool(host: Reader, name: str, stored: Stored) -> tuple[Backend[t.Any
             f"Nothing was changed: no pool {name} is defined on this host. Define it with the "
             "module of its type first, for example pool_dir."
         )
-    backend = BACKENDS[stored.pool.type](stored.pool, {})
+    backend = pools.backend(stored.pool, {})
     seen: Seen = backend.probe(host)
     if seen.state != "ready" or seen.active is False:
         raise Refused(

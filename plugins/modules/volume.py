@@ -5,6 +5,292 @@
 
 from __future__ import annotations
 
+DOCUMENTATION = r"""
+module: volume
+version_added: 0.1.0
+short_description: Manage a volume of a storage pool
+description:
+  - Makes, grows and removes one volume of a pool of any type that has volumes to make.
+  - In pools of M(poolwright.storage.pool_dir) and M(poolwright.storage.pool_fs) a volume is a file, in those of
+    M(poolwright.storage.pool_logical) a logical volume.
+  - For more than one volume use M(poolwright.storage.volumes), which looks at the pool once.
+extends_documentation_fragment:
+  - poolwright.storage._allow
+  - poolwright.storage._attributes
+  - poolwright.storage._attributes.changes
+  - poolwright.storage._libvirt
+  - poolwright.storage._permissions
+options:
+  pool:
+    description: The name of the pool.
+    type: str
+    required: true
+  name:
+    description:
+      - The name of the volume, which for a file is the file's name.
+      - It has no slash, no control character and at most 255 bytes, and does not begin or end with a blank. The name of a logical
+        volume has up to 127 letters, digits and C(+ _ . -).
+    type: str
+    required: true
+    aliases:
+      - volume
+  state:
+    description:
+      - V(present) is there, as the other options say.
+      - V(absent) is not there. If it has data, this needs O(allow=delete). No other option but O(allow) goes with it.
+    type: str
+    choices:
+      - present
+      - absent
+    default: present
+  capacity:
+    description:
+      - The size that a guest sees. Required for a volume that is not there yet.
+      - A number with a unit as libvirt reads it. V(K) and V(KiB) are 1024 bytes, V(KB) is 1000, and so on to V(E), in upper or
+        lower case, with or without a blank. A number without a unit is bytes. Decimals are fine if the result is a whole number of
+        bytes.
+      - V(50%) is a share of the whole pool. V(100%FREE) is a share of what is free, for logical volumes only; what the volume has already
+        counts as free.
+      - A larger size grows the volume. A smaller one is refused without O(allow=shrink).
+    type: str
+  allocation:
+    description:
+      - How many bytes of a raw file are reserved at once, written as O(capacity). If it is not given, a new file is sparse.
+      - More than a file has reserves more. Less than it has changes nothing.
+      - A qcow2 image takes its space as it fills, and a logical volume all at once.
+    type: str
+  format:
+    description:
+      - V(raw) or V(qcow2) for a file that is made. If it is not given, it is V(raw).
+      - The format of a volume never changes. Another one than it has is an error.
+      - A logical volume has no format.
+    type: str
+requirements:
+  - qemu-img (Debian C(qemu-utils)) to make qcow2 volumes
+  - lvm2 for the volumes of M(poolwright.storage.pool_logical)
+notes:
+  - The pool is defined and active, or the task is refused.
+  - A volume in use is not removed and not shrunk. The message names the process that has it open.
+  - A size that the pool rounds up, to a whole extent or sector, is equal to what it was rounded to.
+  - O(owner), O(group) and O(mode) of a logical volume are those of its device node, which udev makes anew at every boot.
+  - A new file has the mode V('0600') if O(mode) is not given.
+seealso:
+  - module: poolwright.storage.volumes
+  - module: poolwright.storage.volume_info
+  - ref: ansible_collections.poolwright.storage.docsite.guide_safety
+    description: What is refused, and what each word of O(allow) means.
+  - name: Storage pool and volume XML format
+    description: What libvirt's words mean.
+    link: https://libvirt.org/formatstorage.html
+author:
+  - poolwright.storage contributors (@poolwright)
+"""
+
+EXAMPLES = r"""
+- name: There is a pool for guest images
+  poolwright.storage.pool_dir:
+    name: images
+    path: /srv/images
+
+- name: A guest has a disk image that takes its space as it fills
+  poolwright.storage.volume:
+    pool: images
+    name: web1.qcow2
+    format: qcow2
+    capacity: 1 GiB
+
+- name: The image grows
+  poolwright.storage.volume:
+    pool: images
+    name: web1.qcow2
+    capacity: 2 GiB
+
+- name: A raw image has all its space reserved, and belongs to a group
+  poolwright.storage.volume:
+    pool: images
+    name: db1.img
+    capacity: 64M
+    allocation: 64M
+    group: adm
+    mode: '0660'
+
+- name: The raw image shrinks, and what is at its end is given up
+  poolwright.storage.volume:
+    pool: images
+    name: db1.img
+    capacity: 32M
+    allow: [shrink]
+
+- name: The image goes, with what is in it
+  poolwright.storage.volume:
+    pool: images
+    name: web1.qcow2
+    state: absent
+    allow: [delete]
+
+- name: The pool goes, with the volumes that are left
+  poolwright.storage.pool_dir:
+    name: images
+    state: deleted
+    allow: [delete]
+"""
+
+RETURN = r"""
+plan:
+  description:
+    - The steps that were done, or in check mode would be done, in their order. Empty if nothing is to do.
+    - The same in check mode and in earnest.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    text:
+      description: The step in words.
+      type: str
+    command:
+      description: The step as a line of shell.
+      type: str
+    risk:
+      description: The word of O(allow) that the step needs. Empty if it loses nothing.
+      type: str
+  sample:
+    - text: make qcow2 volume web1.qcow2 of 1 GiB
+      command: qemu-img create -q -f qcow2 -o compat=1.1 /srv/images/.poolwright-4a1e0e4ba8a5c3c5 1073741824
+      risk: ""
+    - text: give volume web1.qcow2 its name
+      command: mv /srv/images/.poolwright-4a1e0e4ba8a5c3c5 /srv/images/web1.qcow2
+      risk: ""
+volume:
+  description:
+    - The volume as it is now, in check mode as it was before. Sizes are bytes, and what there is not is null.
+    - Null if there is no such volume.
+  returned: success
+  type: dict
+  contains:
+    pool:
+      description: The pool's name.
+      type: str
+    name:
+      description: The volume's name.
+      type: str
+    key:
+      description: What identifies it, as libvirt has it. The path of a file, the UUID of a logical volume.
+      type: str
+    path:
+      description: The path on the host.
+      type: str
+    type:
+      description: V(file), V(block) or V(dir).
+      type: str
+    format:
+      description: The format, told by the file's first bytes. Null where volumes have none.
+      type: str
+    capacity:
+      description: The size that a guest sees, in bytes.
+      type: int
+    allocation:
+      description: The bytes that it takes of the pool.
+      type: int
+    physical:
+      description: The size of the file or device, in bytes.
+      type: int
+    permissions:
+      description: The permissions.
+      type: dict
+      contains:
+        mode:
+          description: The permission bits, octal.
+          type: str
+        owner:
+          description: The owner's number.
+          type: int
+        group:
+          description: The group's number.
+          type: int
+        label:
+          description: The SELinux label.
+          type: str
+    timestamps:
+      description: C(atime), C(mtime), C(ctime) and C(btime) in seconds since 1970, as libvirt writes them. Null if unknown.
+      type: dict
+    compat:
+      description: The version of the qcow2 format.
+      type: str
+    cluster_size:
+      description: The cluster size of a qcow2 image in bytes.
+      type: int
+    features:
+      description: The features of a qcow2 image, in libvirt's words.
+      type: list
+      elements: str
+    backing:
+      description: What the volume is based on. Null if nothing.
+      type: dict
+      contains:
+        path:
+          description: The path.
+          type: str
+        format:
+          description: The format. Null if the image does not tell.
+          type: str
+    extents:
+      description: Where a logical volume lies.
+      type: list
+      elements: dict
+      contains:
+        device:
+          description: The device.
+          type: str
+        start:
+          description: The first byte.
+          type: int
+        end:
+          description: The byte after the last one.
+          type: int
+    xml:
+      description: The volume as C(virsh vol-dumpxml) would show it.
+      type: str
+  sample:
+    allocation: 196608
+    backing: null
+    capacity: 1073741824
+    cluster_size: 65536
+    compat: "1.1"
+    extents: []
+    features: []
+    format: qcow2
+    key: /srv/images/web1.qcow2
+    name: web1.qcow2
+    path: /srv/images/web1.qcow2
+    permissions: {group: 0, label: null, mode: "0600", owner: 0}
+    physical: 196928
+    pool: images
+    timestamps: {atime: "1763848800.000000000", btime: "0", ctime: "1763848800.000000000", mtime: "1763848800.000000000"}
+    type: file
+    xml: "<volume type='file'>...</volume>"
+msg:
+  description: What happened to the host, why, and the way out.
+  returned: on failure
+  type: str
+  sample: >-
+    Nothing was changed: volume web1.qcow2 has 2 GiB, and 1 GiB is less. Write capacity: 2 GiB to keep it, or consent with
+    allow: [shrink] to cut off its end.
+done:
+  description: The steps of RV(plan) that were done before the failure.
+  returned: on failure
+  type: list
+  elements: dict
+  sample: []
+left:
+  description:
+    - The steps of RV(plan) that were not done. The first one is the one that failed.
+    - Empty if the task was refused before the first step.
+  returned: on failure
+  type: list
+  elements: dict
+  sample: []
+"""
+
 from ansible_collections.poolwright.storage.plugins.module_utils._run_volumes import run_volume
 
 

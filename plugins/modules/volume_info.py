@@ -5,6 +5,193 @@
 
 from __future__ import annotations
 
+DOCUMENTATION = r"""
+module: volume_info
+version_added: 0.1.0
+short_description: Tell what volumes a storage pool has
+description:
+  - Tells about one volume or all volumes of a pool, whatever made them.
+  - A pool that does not run has no volumes to tell, unless its type knows no difference.
+extends_documentation_fragment:
+  - poolwright.storage._attributes
+  - poolwright.storage._attributes.info
+  - poolwright.storage._libvirt
+options:
+  pool:
+    description: The name of the pool.
+    type: str
+    required: true
+  name:
+    description: Only the volume of this name. If it is not given, all volumes are told.
+    type: str
+    aliases:
+      - volume
+requirements:
+  - lvm2 for pools of M(poolwright.storage.pool_logical)
+seealso:
+  - module: poolwright.storage.pool_info
+  - name: Storage pool and volume XML format
+    description: What libvirt's words mean.
+    link: https://libvirt.org/formatstorage.html
+author:
+  - poolwright.storage contributors (@poolwright)
+"""
+
+EXAMPLES = r"""
+- name: There is a pool for guest images
+  poolwright.storage.pool_dir:
+    name: images
+    path: /srv/images
+
+- name: It has two images
+  poolwright.storage.volumes:
+    pool: images
+    volumes:
+      - {name: web1.qcow2, format: qcow2, capacity: 1 GiB}
+      - {name: web2.qcow2, format: qcow2, capacity: 1 GiB}
+
+- name: The volumes are looked at
+  poolwright.storage.volume_info:
+    pool: images
+  register: found
+
+- name: What is promised to the guests, in GiB, is told
+  ansible.builtin.debug:
+    msg: "{{ found.volumes | map(attribute='capacity') | sum / 1024 ** 3 }}"
+
+- name: One volume is looked at
+  poolwright.storage.volume_info:
+    pool: images
+    name: web1.qcow2
+  register: web1
+
+- name: It is not based on another image
+  ansible.builtin.assert:
+    that: web1.volumes[0].backing is none
+
+- name: The directory goes, with everything in it
+  poolwright.storage.pool_dir:
+    name: images
+    state: deleted
+    allow: [delete]
+"""
+
+RETURN = r"""
+volumes:
+  description:
+    - The volumes. Empty if there is none, or none of the name. Sizes are bytes, and what there is not is null.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    pool:
+      description: The pool's name.
+      type: str
+    name:
+      description: The volume's name.
+      type: str
+    key:
+      description: What identifies it, as libvirt has it. The path of a file, the UUID of a logical volume.
+      type: str
+    path:
+      description: The path on the host.
+      type: str
+    type:
+      description: V(file), V(block) or V(dir).
+      type: str
+    format:
+      description: The format, told by the file's first bytes. Null where volumes have none.
+      type: str
+    capacity:
+      description: The size that a guest sees, in bytes.
+      type: int
+    allocation:
+      description: The bytes that it takes of the pool.
+      type: int
+    physical:
+      description: The size of the file or device, in bytes.
+      type: int
+    permissions:
+      description: The permissions.
+      type: dict
+      contains:
+        mode:
+          description: The permission bits, octal.
+          type: str
+        owner:
+          description: The owner's number.
+          type: int
+        group:
+          description: The group's number.
+          type: int
+        label:
+          description: The SELinux label.
+          type: str
+    timestamps:
+      description: C(atime), C(mtime), C(ctime) and C(btime) in seconds since 1970, as libvirt writes them. Null if unknown.
+      type: dict
+    compat:
+      description: The version of the qcow2 format.
+      type: str
+    cluster_size:
+      description: The cluster size of a qcow2 image in bytes.
+      type: int
+    features:
+      description: The features of a qcow2 image, in libvirt's words.
+      type: list
+      elements: str
+    backing:
+      description: What the volume is based on. Null if nothing.
+      type: dict
+      contains:
+        path:
+          description: The path.
+          type: str
+        format:
+          description: The format. Null if the image does not tell.
+          type: str
+    extents:
+      description: Where a logical volume lies.
+      type: list
+      elements: dict
+      contains:
+        device:
+          description: The device.
+          type: str
+        start:
+          description: The first byte.
+          type: int
+        end:
+          description: The byte after the last one.
+          type: int
+    xml:
+      description: The volume as C(virsh vol-dumpxml) would show it.
+      type: str
+  sample:
+    - allocation: 196608
+      backing: null
+      capacity: 1073741824
+      cluster_size: 65536
+      compat: "1.1"
+      extents: []
+      features: []
+      format: qcow2
+      key: /srv/images/web1.qcow2
+      name: web1.qcow2
+      path: /srv/images/web1.qcow2
+      permissions: {group: 0, label: null, mode: "0600", owner: 0}
+      physical: 196928
+      pool: images
+      timestamps: {atime: "1763848800.000000000", btime: "0", ctime: "1763848800.000000000", mtime: "1763848800.000000000"}
+      type: file
+      xml: "<volume type='file'>...</volume>"
+msg:
+  description: Why nothing could be told.
+  returned: on failure
+  type: str
+  sample: No pool images is defined on this host.
+"""
+
 from ansible_collections.poolwright.storage.plugins.module_utils._run_info import run_volume_info
 
 

@@ -5,6 +5,286 @@
 
 from __future__ import annotations
 
+DOCUMENTATION = r"""
+module: volumes
+version_added: 0.1.0
+short_description: Manage many volumes of a storage pool at once
+description:
+  - Makes, grows and removes the volumes of one pool, with one look at the pool and one plan for the whole list.
+  - Either the whole list is possible, or nothing is changed. Volumes are removed first, so that their space can be used.
+extends_documentation_fragment:
+  - poolwright.storage._allow
+  - poolwright.storage._attributes
+  - poolwright.storage._attributes.changes
+  - poolwright.storage._libvirt
+options:
+  pool:
+    description: The name of the pool.
+    type: str
+    required: true
+  volumes:
+    description: The volumes, each as M(poolwright.storage.volume) takes it. No name may be there twice.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The name of the volume. See O(poolwright.storage.volume#module:name).
+        type: str
+        required: true
+        aliases:
+          - volume
+      state:
+        description: Whether it is there. With V(absent) no other option is given. See O(poolwright.storage.volume#module:state).
+        type: str
+        choices:
+          - present
+          - absent
+        default: present
+      capacity:
+        description: The size that a guest sees, such as V(20 GiB), V(50%) or V(100%FREE). See O(poolwright.storage.volume#module:capacity).
+        type: str
+      allocation:
+        description: How many bytes of a raw file are reserved at once. See O(poolwright.storage.volume#module:allocation).
+        type: str
+      format:
+        description: V(raw) or V(qcow2), for files. See O(poolwright.storage.volume#module:format).
+        type: str
+      mode:
+        description: The permission bits, octal and quoted.
+        type: str
+      owner:
+        description: The owner, by name or number.
+        type: str
+      group:
+        description: The group, by name or number.
+        type: str
+  purge:
+    description: Whether the volumes that O(volumes) does not list are removed. This needs O(allow=delete).
+    type: bool
+    default: false
+requirements:
+  - qemu-img (Debian C(qemu-utils)) to make qcow2 volumes
+  - lvm2 for the volumes of M(poolwright.storage.pool_logical)
+notes:
+  - The pool is defined and active, or the task is refused.
+  - A volume in use is not removed and not shrunk. The message names the process that has it open.
+  - A size that the pool rounds up, to a whole extent or sector, is equal to what it was rounded to.
+seealso:
+  - module: poolwright.storage.volume
+  - module: poolwright.storage.volume_info
+  - ref: ansible_collections.poolwright.storage.docsite.guide_safety
+    description: What is refused, and what each word of O(allow) means.
+author:
+  - poolwright.storage contributors (@poolwright)
+"""
+
+EXAMPLES = r"""
+- name: Guest disks live in a volume group on two disks
+  poolwright.storage.pool_logical:
+    name: guests
+    devices:
+      - /dev/disk/by-id/scsi-35000c500a0000000
+      - /dev/disk/by-id/scsi-35000c500a0000001
+
+- name: Every web server has its disk
+  poolwright.storage.volumes:
+    pool: guests
+    volumes:
+      - {name: web1, capacity: 512 MiB}
+      - {name: web2, capacity: 512 MiB}
+      - {name: web3, capacity: 512 MiB}
+
+- name: The third one leaves, and the second one grows
+  poolwright.storage.volumes:
+    pool: guests
+    volumes:
+      - {name: web2, capacity: 1 GiB}
+      - {name: web3, state: absent}
+    allow: [delete]
+
+- name: The first one and a store on all that is free are there, and nothing else
+  poolwright.storage.volumes:
+    pool: guests
+    volumes:
+      - {name: web1, capacity: 512 MiB}
+      - {name: store, capacity: 100%FREE}
+    purge: true
+    allow: [delete]
+
+- name: The volume group goes, with its volumes, and the disks are blank
+  poolwright.storage.pool_logical:
+    name: guests
+    state: deleted
+    allow: [delete]
+"""
+
+RETURN = r"""
+plan:
+  description:
+    - The steps that were done, or in check mode would be done, in their order. Empty if nothing is to do.
+    - The same in check mode and in earnest.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    text:
+      description: The step in words.
+      type: str
+    command:
+      description: The step as a line of shell.
+      type: str
+    risk:
+      description: The word of O(allow) that the step needs. Empty if it loses nothing.
+      type: str
+  sample:
+    - text: create logical volume guests/web1
+      command: lvcreate --yes --wipesignatures y --name web1 --size 536870912b guests
+      risk: ""
+volumes:
+  description: A result for each volume of the list, in its order, followed by those that were purged.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The volume's name.
+      type: str
+    changed:
+      description: Whether the task changed, or in check mode would change, this volume.
+      type: bool
+    volume:
+      description:
+        - The volume as it is now, in check mode as it was before. Sizes are bytes, and what there is not is null.
+        - Null if there is no such volume.
+      type: dict
+      contains:
+        pool:
+          description: The pool's name.
+          type: str
+        name:
+          description: The volume's name.
+          type: str
+        key:
+          description: What identifies it, as libvirt has it. The path of a file, the UUID of a logical volume.
+          type: str
+        path:
+          description: The path on the host.
+          type: str
+        type:
+          description: V(file), V(block) or V(dir).
+          type: str
+        format:
+          description: The format, told by the file's first bytes. Null where volumes have none.
+          type: str
+        capacity:
+          description: The size that a guest sees, in bytes.
+          type: int
+        allocation:
+          description: The bytes that it takes of the pool.
+          type: int
+        physical:
+          description: The size of the file or device, in bytes.
+          type: int
+        permissions:
+          description: The permissions.
+          type: dict
+          contains:
+            mode:
+              description: The permission bits, octal.
+              type: str
+            owner:
+              description: The owner's number.
+              type: int
+            group:
+              description: The group's number.
+              type: int
+            label:
+              description: The SELinux label.
+              type: str
+        timestamps:
+          description: C(atime), C(mtime), C(ctime) and C(btime) in seconds since 1970, as libvirt writes them. Null if unknown.
+          type: dict
+        compat:
+          description: The version of the qcow2 format.
+          type: str
+        cluster_size:
+          description: The cluster size of a qcow2 image in bytes.
+          type: int
+        features:
+          description: The features of a qcow2 image, in libvirt's words.
+          type: list
+          elements: str
+        backing:
+          description: What the volume is based on. Null if nothing.
+          type: dict
+          contains:
+            path:
+              description: The path.
+              type: str
+            format:
+              description: The format. Null if the image does not tell.
+              type: str
+        extents:
+          description: Where a logical volume lies.
+          type: list
+          elements: dict
+          contains:
+            device:
+              description: The device.
+              type: str
+            start:
+              description: The first byte.
+              type: int
+            end:
+              description: The byte after the last one.
+              type: int
+        xml:
+          description: The volume as C(virsh vol-dumpxml) would show it.
+          type: str
+  sample:
+    - name: web1.qcow2
+      changed: true
+      volume:
+        allocation: 196608
+        backing: null
+        capacity: 1073741824
+        cluster_size: 65536
+        compat: "1.1"
+        extents: []
+        features: []
+        format: qcow2
+        key: /srv/images/web1.qcow2
+        name: web1.qcow2
+        path: /srv/images/web1.qcow2
+        permissions: {group: 0, label: null, mode: "0600", owner: 0}
+        physical: 196928
+        pool: images
+        timestamps: {atime: "1763848800.000000000", btime: "0", ctime: "1763848800.000000000", mtime: "1763848800.000000000"}
+        type: file
+        xml: "<volume type='file'>...</volume>"
+msg:
+  description: What happened to the host, why, and the way out.
+  returned: on failure
+  type: str
+  sample: >-
+    Nothing was changed: volumes[1]: name: 'web1' is in the list twice.
+done:
+  description: The steps of RV(plan) that were done before the failure.
+  returned: on failure
+  type: list
+  elements: dict
+  sample: []
+left:
+  description:
+    - The steps of RV(plan) that were not done. The first one is the one that failed.
+    - Empty if the task was refused before the first step.
+  returned: on failure
+  type: list
+  elements: dict
+  sample: []
+"""
+
 from ansible_collections.poolwright.storage.plugins.module_utils._run_volumes import run_volumes
 
 

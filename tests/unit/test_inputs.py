@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.module_utils import basic
-
 from ansible_collections.poolwright.storage.plugins.module_utils import _host, _run
 
 CASES = yaml.safe_load(Path(__file__).with_name("inputs.yml").read_text(encoding="utf-8"))
@@ -26,7 +25,7 @@ def untouched(*_args: t.Any, **_options: t.Any) -> t.NoReturn:
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{c['module']}: {c['name']}" for c in CASES])
 def test_faults(
-    case: t.Dict[str, t.Any],
+    case: dict[str, t.Any],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

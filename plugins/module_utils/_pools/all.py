@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._model import Pool, Refused
 from .base import Backend
 from .dir import Dir
 from .disk import Disk
@@ -25,3 +26,14 @@ BACKENDS: t.Mapping[str, type[Backend[t.Any]]] = {
         Mpath,
     )
 }
+
+
+def backend(pool: Pool, given: t.Mapping[str, t.Any]) -> Backend[t.Any]:
+    """The backend of a pool of any type; raises `Refused` where the type is not known."""
+    kind = BACKENDS.get(pool.type)
+    if kind is None:
+        raise Refused(
+            f"Nothing was changed: pool {pool.name} is of type {pool.type}, which this collection "
+            "does not know."
+        )
+    return kind(pool, given)

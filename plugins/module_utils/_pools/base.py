@@ -10,7 +10,7 @@ import abc
 import typing as t
 
 from .._host import Reader
-from .._model import Pool, Refused, Seen
+from .._model import Permissions, Pool, Refused, Seen
 from .._plan import Steps
 
 if t.TYPE_CHECKING:
@@ -90,6 +90,16 @@ class Backend(abc.ABC, t.Generic[S]):
     def volumes(self) -> Volumes | None:
         """The knowledge of this pool's volumes; ``None`` where they cannot be made."""
         return None
+
+    @property
+    def permissions(self) -> Permissions:
+        """Those of the pool's permissions that the task gives; the others are left alone."""
+        wanted = self.pool.permissions
+        return Permissions(
+            mode="" if self.given.get("mode") is None else wanted.mode,
+            owner=None if self.given.get("owner") is None else wanted.owner,
+            group=None if self.given.get("group") is None else wanted.group,
+        )
 
     def nothing(self, text: str) -> Refused:
         """The refusal that begins as all of them do."""

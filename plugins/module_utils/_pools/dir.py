@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from .. import _options
 from .._host import Mount, Node, Reader
 from .._model import Pool, Seen
-from .._plan import Steps, call, run
-from .._tools import fs
+from .._plan import Action, Steps, run
+from .._tools import files, fs
 from .._volumes.files import Files
 from .base import Backend
 
@@ -102,20 +102,13 @@ class Dir(Backend[SeenDirectory]):
         return "no" if "C" in flags else "yes"
 
     def build(self, seen: SeenDirectory) -> Steps:
-        wanted = self.pool.permissions
-        yield call(
-            f"make directory {self.pool.path}",
-            "mkdir",
-            self.pool.path,
-            wanted.mode or "0711",
-            -1 if wanted.owner is None else wanted.owner,
-            -1 if wanted.group is None else wanted.group,
-        )
+        yield files.make_directory(self.pool.path, self.pool.permissions)
         if self.pool.cow == "no":
             yield _copy_on_write(self.pool)
 
     def amend(self, seen: SeenDirectory) -> Steps:
-        yield from permissions(self.pool, self.given, seen.node)
+        if seen.node:
+            yield from files.permissions(self.pool.path, self.permissions, seen.node.permissions)
         if self.pool.cow and self.pool.cow != seen.cow:
             yield _copy_on_write(self.pool)
 
@@ -128,38 +121,13 @@ class Dir(Backend[SeenDirectory]):
                 f"{self.pool.path}, the directory of pool {self.pool.name}, is not removed, "
                 f"because {what}. Forget the pool with state: absent."
             )
-        yield from remove_directory(self.pool.path, seen.inside)
+        if seen.inside:
+            yield files.remove_tree(self.pool.path, seen.inside)
+        elif seen.node:
+            yield files.remove_directory(self.pool.path)
 
     def volumes(self) -> Files:
         return Files(self.pool.path)
-
-
-def permissions(pool: Pool, given: t.Mapping[str, t.Any], node: Node | None) -> Steps:
-    """Steps that give a pool's directory the permissions that the task gives.
-
-    Without ``node``, that of a file system which is still to be mounted, all of them are set.
-    """
-    wanted, there = pool.permissions, node or Node("dir", "", -1, -1, 0)
-    owner, group = -1, -1
-    if given.get("owner") is not None and wanted.owner not in (None, there.owner):
-        owner = wanted.owner or 0
-    if given.get("group") is not None and wanted.group not in (None, there.group):
-        group = wanted.group or 0
-    if (owner, group) != (-1, -1):
-        yield call(f"change the owner of {pool.path}", "chown", pool.path, owner, group)
-    if given.get("mode") is not None and wanted.mode != there.mode:
-        yield call(
-            f"change the mode of {pool.path} to {wanted.mode}", "chmod", pool.path, wanted.mode
-        )
-
-
-def remove_directory(path: str, inside: t.Sequence[str]) -> Steps:
-    """Steps that remove a directory; with what is in it only by consent."""
-    if not inside:
-        yield call(f"remove directory {path}", "rmdir", path)
-        return
-    named = ", ".join(inside[:3]) + (f" and {len(inside) - 3} more" if len(inside) > 3 else "")
-    yield call(f"remove directory {path} with {named}", "rmtree", path, risk="delete")
 
 
 def _mounted(mounts: t.Sequence[Mount], real: str) -> list[str]:
@@ -167,7 +135,7 @@ def _mounted(mounts: t.Sequence[Mount], real: str) -> list[str]:
     return here + fs.below(mounts, real)
 
 
-def _copy_on_write(pool: Pool) -> t.Any:
+def _copy_on_write(pool: Pool) -> Action:
     flag = "+C" if pool.cow == "no" else "-C"
     text = f"{'no longer copy' if flag == '+C' else 'copy'} on write in {pool.path}"
     return run(text, "chattr", flag, pool.path)

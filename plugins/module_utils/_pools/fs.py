@@ -7,15 +7,14 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from .. import _options
 from .._host import Mount, Node, Reader
-from .._model import Pool, Seen
-from .._plan import Action, Steps, call
-from .._tools import block, fs, lvm
+from .._model import Permissions, Pool, Seen
+from .._plan import Action, Steps
+from .._tools import block, files, fs, lvm
 from .._volumes.files import Files
-from . import dir as directory
 from .base import Backend
 
 FORMATS = [
@@ -43,8 +42,7 @@ class SeenFileSystem(Seen):
     mount: Mount | None = None
     node: Node | None = None
     inside: tuple[str, ...] = ()
-    unit: tuple[Action, ...] = ()
-    no_unit: tuple[Action, ...] = ()
+    unit: fs.Unit = field(default_factory=fs.Unit)
     make: Action | None = None
     path_there: bool = False
     path_empty: bool = True
@@ -109,8 +107,7 @@ class Fs(Backend[SeenFileSystem]):
         seen = SeenFileSystem(
             "ready",
             active=ours,
-            unit=tuple(self._boot(host, True)),
-            no_unit=tuple(self._boot(host, False)),
+            unit=fs.unit(host, self.pool.path),
             path_there=node is not None,
             path_empty=not host.names(self.pool.path),
         )
@@ -179,11 +176,6 @@ class Fs(Backend[SeenFileSystem]):
             return None
         return fs.make(host, self.pool.format, self._device)
 
-    def _boot(self, host: Reader, wanted: bool) -> Steps:
-        pool = self.pool
-        kind = fs.kernel_name(pool.format)
-        return fs.boot(host, wanted, self._device, pool.path, kind, pool.mount_options)
-
     def build(self, seen: SeenFileSystem) -> Steps:
         if seen.state == "missing":
             raise block.missing(self._device, self.pool.name)
@@ -199,15 +191,14 @@ class Fs(Backend[SeenFileSystem]):
 
     def _mount_point(self, seen: SeenFileSystem) -> Steps:
         if not seen.path_there:
-            text = f"make directory {self.pool.path}"
-            yield call(text, "mkdir", self.pool.path, self.pool.permissions.mode or "0711", -1, -1)
+            yield files.make_directory(self.pool.path, Permissions(self.pool.permissions.mode))
 
     def amend(self, seen: SeenFileSystem) -> Steps:
         yield from self._mount_point(seen)
-        if seen.mount and not fs.effective(self.pool.mount_options) <= seen.mount.options:
+        if seen.mount and not fs.mounted_with(seen.mount, self.pool.mount_options):
             yield fs.remount(self.pool.path, self.pool.mount_options)
-        if seen.mount:
-            yield from directory.permissions(self.pool, self.given, seen.node)
+        if seen.node and seen.mount:
+            yield from files.permissions(self.pool.path, self.permissions, seen.node.permissions)
 
     def start(self, seen: SeenFileSystem) -> Steps:
         if seen.path_there and not seen.path_empty:
@@ -217,7 +208,8 @@ class Fs(Backend[SeenFileSystem]):
             )
         kind = fs.kernel_name(self.pool.format)
         yield fs.mount(self._device, self.pool.path, kind, self.pool.mount_options)
-        yield from directory.permissions(self.pool, self.given, None)
+        # Those of the file system's root, which nobody has seen before it is mounted.
+        yield from files.permissions(self.pool.path, self.permissions, Permissions())
 
     def stop(self, seen: SeenFileSystem) -> Steps:
         if seen.users:
@@ -228,16 +220,21 @@ class Fs(Backend[SeenFileSystem]):
         yield fs.unmount(self.pool.path)
 
     def boot(self, seen: SeenFileSystem, autostart: bool, daemon: bool) -> Steps:
-        return iter(seen.unit if autostart and not daemon else seen.no_unit)
+        pool = self.pool
+        if not autostart or daemon:
+            return fs.no_boot(seen.unit, pool.path)
+        kind = fs.kernel_name(pool.format)
+        return fs.boot(seen.unit, self._device, pool.path, kind, pool.mount_options)
 
     def delete(self, seen: SeenFileSystem) -> Steps:
+        yield from fs.no_boot(seen.unit, self.pool.path)
         if seen.state == "ready":
             empty = seen.active and not seen.inside
             text = f"wipe the file system from {self._device}"
             yield block.wipe_signatures(self._device, text, risk="" if empty else "delete")
             yield block.zero_ends(self._device, f"blank both ends of {self._device}")
         if seen.path_there and (seen.active or seen.path_empty):
-            yield call(f"remove directory {self.pool.path}", "rmdir", self.pool.path)
+            yield files.remove_directory(self.pool.path)
 
     def volumes(self) -> Files:
         return Files(self.pool.path)

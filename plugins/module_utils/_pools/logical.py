@@ -65,7 +65,7 @@ class Logical(Backend[SeenGroup]):
         yield from _extent_faults(params.get("extent_size"))
 
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
-        return block.sources(host, pool)
+        return block.sources(host, pool, self._devices if pool is self.pool else ())
 
     def probe(self, host: Reader) -> SeenGroup:
         found = lvm.look(host)
@@ -189,7 +189,8 @@ class Logical(Backend[SeenGroup]):
 
     def boot(self, seen: SeenGroup, autostart: bool, daemon: bool) -> Steps:
         # LVM activates a group whenever its devices appear, libvirtd or not.
-        if seen.autoactivation != autostart:
+        there = seen.state == "ready" or not self.leaving
+        if there and seen.autoactivation != autostart:
             yield lvm.autoactivate(self.pool.source, autostart)
 
     def delete(self, seen: SeenGroup) -> Steps:

@@ -55,7 +55,7 @@ def _volume(host: Reader, found: multipath.Map) -> Volume:
         capacity=found.size,
         allocation=found.size,
         physical=found.size,
-        permissions=Permissions(node.mode, node.owner, node.group) if node else Permissions(),
+        permissions=node.permissions if node else Permissions(),
         timestamps=volumes.times(node) if node else (),
     )
 

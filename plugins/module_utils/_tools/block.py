@@ -49,12 +49,15 @@ def missing(path: str, pool: str) -> Refused:
     )
 
 
-def sources(host: Reader, pool: Pool) -> frozenset[str]:
-    """What a pool on block devices lives on, by what the devices are and not by their names."""
+def sources(host: Reader, pool: Pool, more: t.Sequence[str] = ()) -> frozenset[str]:
+    """What a pool on block devices lives on, by what the devices are and not by their names.
+
+    ``more`` are devices that its definition does not tell.
+    """
     if pool.type not in ("fs", "logical", "disk"):
         return frozenset()
     found = {f"volume group {pool.source}"} if pool.type == "logical" else set()
-    for path in pool.devices:
+    for path in (*pool.devices, *more):
         node = host.node(path)
         found.add(f"device {node.device}" if node and node.device else f"device {path}")
     return frozenset(found)
@@ -64,7 +67,7 @@ def users(host: Reader, device: Device, mounts: t.Sequence[Mount]) -> list[str]:
     """Who uses a device or a part of it, in words; empty where nobody does."""
     found = own_users(host, device, mounts)
     for part in parts(host, device):
-        found += [f"{part.path} is {user}" for user in users(host, part, mounts)]
+        found += [f"the disk of {part.path}, which is {user}" for user in users(host, part, mounts)]
     return found
 
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 import typing as t
+from dataclasses import dataclass
 
 from .._host import Mount, Reader
 from .._model import Refused
-from .._plan import Action, Steps, call, run
+from .._plan import Action, Steps, run
+from . import files
 
 # libvirt's default on Linux; a later option, such as exec, undoes an earlier one.
 DEFAULT_OPTIONS = ("nodev", "nosuid", "noexec")
 
 UNITS = "/etc/systemd/system"
+WANTS = "local-fs.target.wants"
 _OURS = "# Made by poolwright.storage; it goes when the pool no longer wants it.\n"
 
 # Where mkfs is not called mkfs.FORMAT, and where the kernel has another word than libvirt.
@@ -112,14 +115,14 @@ def unmount(target: str) -> Action:
     return run(f"unmount {target}", "umount", target)
 
 
-def effective(options: t.Sequence[str]) -> frozenset[str]:
-    """Those options that the mount table shows as they are written; the last word wins."""
-    shown: set[str] = set()
-    for option in (*DEFAULT_OPTIONS, *options):
-        opposite = option[2:] if option.startswith("no") else f"no{option}"
-        shown.discard(opposite)
-        shown.add(option)
-    return frozenset(option for option in shown if option in ("nodev", "nosuid", "noexec", "ro"))
+def mounted_with(mount: Mount, options: t.Sequence[str]) -> bool:
+    """Whether a mount has the options, as far as the mount table shows them as they are written."""
+    wanted: set[str] = set()
+    for option in (*DEFAULT_OPTIONS, *options):  # the last word wins
+        wanted.discard(option[2:] if option.startswith("no") else f"no{option}")
+        wanted.add(option)
+    flags = {option for option in mount.options if option in DEFAULT_OPTIONS}
+    return flags == wanted.intersection(DEFAULT_OPTIONS) and wanted & {"ro"} <= mount.options
 
 
 def unit_name(target: str) -> str:
@@ -132,36 +135,55 @@ def unit_name(target: str) -> str:
     return (path.replace("/", "-") or "-") + ".mount"
 
 
-def boot(
-    host: Reader, wanted: bool, source: str, target: str, format: str, options: t.Sequence[str]
-) -> Steps:
-    """Steps after which systemd mounts the path at boot, or does so no longer.
+@dataclass(frozen=True)
+class Unit:
+    """What systemd has for a mount point; ``text`` is ``None`` where there is no such file."""
 
-    A unit that is not ours is never touched.
-    """
+    text: str | None = None
+    wanted: bool = False
+
+
+def unit(host: Reader, target: str) -> Unit:
     name = unit_name(target)
-    path = f"{UNITS}/{name}"
-    wants = f"{UNITS}/local-fs.target.wants/{name}"
-    there, text = host.read(path), _unit(source, target, format, options)
-    ours = there is not None and there.startswith(_OURS)
-    linked = name in (host.names(f"{UNITS}/local-fs.target.wants") or [])
-    reload = run("let systemd read its units again", "systemctl", "daemon-reload")
-    if wanted and (there != text or not linked):
-        if there is not None and not ours:
-            raise Refused(
-                f"Nothing was changed: {path} mounts {target} already and is not ours. Remove it, "
-                "or set autostart: false."
-            )
-        if there != text:
-            yield call(f"write {path}", "write", path, text, "0644", command=f"write {path}")
-        if not linked:
-            yield call(f"mount {target} at boot", "symlink", wants, path)
-        yield reload
-    if not wanted and ours:
-        if linked:
-            yield call(f"no longer mount {target} at boot", "remove", wants)
-        yield call(f"remove {path}", "remove", path)
-        yield reload
+    return Unit(host.read(f"{UNITS}/{name}"), name in (host.names(f"{UNITS}/{WANTS}") or []))
+
+
+def boot(there: Unit, source: str, target: str, format: str, options: t.Sequence[str]) -> Steps:
+    """Steps after which systemd mounts the path at boot; a unit that is not ours is refused."""
+    path, link = _unit_paths(target)
+    text = _unit(source, target, format, options)
+    if there.text == text and there.wanted:
+        return
+    if there.text is not None and not there.text.startswith(_OURS):
+        raise Refused(
+            f"Nothing was changed: {path} mounts {target} already and is not ours. Remove it, or "
+            "set autostart: false."
+        )
+    if there.text != text:
+        yield files.write(path, text, "0644", f"write {path}")
+    if not there.wanted:
+        yield files.link(link, path, f"mount {target} at boot")
+    yield _reload()
+
+
+def no_boot(there: Unit, target: str) -> Steps:
+    """Steps after which no unit of ours mounts the path."""
+    path, link = _unit_paths(target)
+    if there.text is None or not there.text.startswith(_OURS):
+        return
+    if there.wanted:
+        yield files.remove(link, f"no longer mount {target} at boot")
+    yield files.remove(path, f"remove {path}")
+    yield _reload()
+
+
+def _unit_paths(target: str) -> tuple[str, str]:
+    name = unit_name(target)
+    return f"{UNITS}/{name}", f"{UNITS}/{WANTS}/{name}"
+
+
+def _reload() -> Action:
+    return run("let systemd read its units again", "systemctl", "daemon-reload")
 
 
 def _unit(source: str, target: str, format: str, options: t.Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from .._host import Node, Reader
 from .._model import Permissions, Volume
-from .._plan import Steps, call
+from .._plan import Steps
 from .._size import Size, show
 
 
@@ -103,18 +103,6 @@ class Volumes(abc.ABC):
     def leftovers(self) -> Steps:
         """Steps that clear away what an interrupted run left."""
         return iter(())
-
-
-def permissions(seen: Volume, wanted: Permissions) -> Steps:
-    """Steps that give an existing volume the permissions that are wanted."""
-    owner = -1 if wanted.owner in (None, seen.permissions.owner) else wanted.owner
-    group = -1 if wanted.group in (None, seen.permissions.group) else wanted.group
-    if (owner, group) != (-1, -1):
-        yield call(f"change the owner of {seen.path}", "chown", seen.path, owner, group)
-    if wanted.mode and wanted.mode != seen.permissions.mode:
-        yield call(
-            f"change the mode of {seen.path} to {wanted.mode}", "chmod", seen.path, wanted.mode
-        )
 
 
 def times(node: Node) -> tuple[tuple[str, str], ...]:

@@ -7,14 +7,15 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import typing as t
 from dataclasses import replace
 
 from .._host import Entry, Reader
-from .._model import Permissions, Refused, Volume
+from .._model import Refused, Volume
 from .._plan import Steps, call
 from .._size import round_up, show
-from .._tools import fs, qemu_img
+from .._tools import files, fs, qemu_img
 from . import base
 
 # A file is made under such a name, and gets its own only when it is whole.
@@ -39,8 +40,9 @@ class Files(base.Volumes):
 
     def _volume(self, entry: Entry) -> Volume:
         node, path = entry.node, f"{self.path}/{entry.name}"
-        shown = Permissions(node.mode, node.owner, node.group)
-        found = Volume(entry.name, path, path, permissions=shown, timestamps=base.times(node))
+        found = Volume(
+            entry.name, path, path, permissions=node.permissions, timestamps=base.times(node)
+        )
         if node.kind == "dir":
             return replace(found, type="dir", format="dir")
         image = qemu_img.read(entry.header)
@@ -71,7 +73,7 @@ class Files(base.Volumes):
         if wanted.capacity and wanted.capacity.free:
             yield f"{wanted.name}: a file's capacity cannot be a share of the space that is free"
         if wanted.allocation and wanted.format == "qcow2":
-            yield f"{wanted.name}: a qcow2 image takes its space as it fills; leave allocation out"
+            yield f"{wanted.name}: a qcow2 image takes space as it fills, so leave allocation out"
 
     def cost(self, wanted: base.Wanted, capacity: int, allocation: int) -> int:
         return allocation if wanted.format in ("", "raw") else 0
@@ -81,9 +83,10 @@ class Files(base.Volumes):
         path, making = f"{self.path}/{wanted.name}", f"{self.path}/{_MAKING}{_digest(wanted.name)}"
         text = f"make {format} volume {wanted.name} of {show(capacity)}"
         if format == "raw":
-            command = f"truncate --size={capacity} {making}"
+            quoted = shlex.quote(making)
+            command = f"truncate --size={capacity} {quoted}"
             if allocation:
-                command += f" && fallocate --length={allocation} {making}"
+                command += f" && fallocate --length={allocation} {quoted}"
             yield call(text, "make_file", making, capacity, allocation, command=command)
         else:
             yield qemu_img.create(text, making, format, capacity)
@@ -91,9 +94,8 @@ class Files(base.Volumes):
         owner = -1 if wish.owner is None else wish.owner
         group = -1 if wish.group is None else wish.group
         text = f"give volume {wanted.name} its name"
-        yield call(
-            text, "publish", path, making, wish.mode, owner, group, command=f"mv {making} {path}"
-        )
+        command = f"mv --no-clobber {shlex.quote(making)} {shlex.quote(path)}"
+        yield call(text, "publish", path, making, wish.mode, owner, group, command=command)
 
     def resize(self, seen: Volume, capacity: int) -> Steps:
         shrink = capacity < seen.capacity
@@ -101,7 +103,7 @@ class Files(base.Volumes):
         text = f"{verb} volume {seen.name} from {show(seen.capacity)} to {show(capacity)}"
         if seen.format == "raw":
             risk = "shrink" if shrink else ""
-            command = f"truncate --size={capacity} {seen.path}"
+            command = f"truncate --size={capacity} {shlex.quote(seen.path)}"
             yield call(text, "truncate", seen.path, capacity, risk=risk, command=command)
         elif seen.format in qemu_img.CREATABLE:
             yield qemu_img.resize(text, seen.path, seen.format, capacity, shrink)
@@ -115,7 +117,7 @@ class Files(base.Volumes):
         # A file system may count some more or fewer blocks than it was asked for.
         if seen.format == "raw" and round_up(seen.allocation, 4096) < allocation:
             text = f"reserve {show(allocation)} for volume {seen.name}"
-            command = f"fallocate --length={allocation} {seen.path}"
+            command = f"fallocate --length={allocation} {shlex.quote(seen.path)}"
             yield call(text, "allocate", seen.path, allocation, command=command)
 
     def delete(self, seen: Volume) -> Steps:
@@ -125,14 +127,12 @@ class Files(base.Volumes):
                 "leave it out of the task."
             )
         risk = "delete" if seen.data else ""
-        yield call(
-            f"remove volume {seen.name}", "remove", seen.path, risk=risk, command=f"rm {seen.path}"
-        )
+        yield files.remove(seen.path, f"remove volume {seen.name}", risk)
 
     def leftovers(self) -> Steps:
         for name in self._leftovers:
             text = f"remove {name}, which an interrupted run left"
-            yield call(text, "remove", f"{self.path}/{name}", command=f"rm {self.path}/{name}")
+            yield files.remove(f"{self.path}/{name}", text)
 
 
 def _digest(name: str) -> str:

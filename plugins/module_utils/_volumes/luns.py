@@ -51,7 +51,7 @@ def _lun(host: Reader, address: str, folder: str, links: t.Mapping[str, str]) ->
         capacity=size,
         allocation=size,
         physical=size,
-        permissions=Permissions(node.mode, node.owner, node.group) if node else Permissions(),
+        permissions=node.permissions if node else Permissions(),
         timestamps=base.times(node) if node else (),
         listed=folder == "/dev" or number in links,
     )

@@ -11,8 +11,8 @@ import typing as t
 
 from .._host import Reader
 from .._model import Extent, Permissions, Refused, Volume
-from .._plan import Steps, call
-from .._tools import lvm
+from .._plan import Steps
+from .._tools import files, lvm
 from . import base
 
 _THIN_POOL, _THIN_VOLUME = "t", "V"  # the first character of lv_attr
@@ -37,25 +37,20 @@ class LogicalVolumes(base.Volumes):
         if not re.fullmatch(r"(?!-)[A-Za-z0-9+_.-]+", wanted.name) or len(wanted.name) > 127:
             yield f"{wanted.name}: a logical volume's name has letters, digits and + _ . - only"
         if wanted.format not in ("", "raw"):
-            yield f"{wanted.name}: a logical volume has no format; leave format out"
+            yield f"{wanted.name}: a logical volume has no format, so leave format out"
         if wanted.allocation and wanted.allocation != wanted.capacity:
             yield (
                 f"{wanted.name}: a logical volume takes all its space at once (a sparse one would "
-                "break when it is full); leave allocation out"
+                "break when it is full), so leave allocation out"
             )
 
     def cost(self, wanted: base.Wanted, capacity: int, allocation: int) -> int:
         return capacity
 
     def create(self, wanted: base.Wanted, capacity: int, allocation: int) -> Steps:
-        path, wish = f"/dev/{self.name}/{wanted.name}", wanted.permissions
         yield lvm.create_volume(self.name, wanted.name, capacity)
-        if wish.owner is not None or wish.group is not None:
-            owner = -1 if wish.owner is None else wish.owner
-            group = -1 if wish.group is None else wish.group
-            yield call(f"change the owner of {path}", "chown", path, owner, group)
-        if wish.mode:
-            yield call(f"change the mode of {path} to {wish.mode}", "chmod", path, wish.mode)
+        path = f"/dev/{self.name}/{wanted.name}"
+        yield from files.permissions(path, wanted.permissions, Permissions())
 
     def resize(self, seen: Volume, capacity: int) -> Steps:
         if capacity > seen.capacity:
@@ -96,7 +91,7 @@ def _volume(host: Reader, group: lvm.Group, row: lvm.Row, segments: t.Sequence[l
         capacity=_node_size(host, row) or size,
         allocation=size,
         physical=size,
-        permissions=Permissions(node.mode, node.owner, node.group) if node else Permissions(),
+        permissions=node.permissions if node else Permissions(),
         timestamps=base.times(node) if node else (),
         backing_path=f"/dev/{group.name}/{origin}" if origin and origin[0] != "[" else "",
         extents=tuple(extent for segment in segments for extent in _extents(group, segment)),

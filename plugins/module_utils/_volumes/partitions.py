@@ -256,7 +256,7 @@ def _volume(
         capacity=size,
         allocation=used,
         physical=own.size if own else size,
-        permissions=Permissions(node.mode, node.owner, node.group) if node else Permissions(),
+        permissions=node.permissions if node else Permissions(),
         timestamps=base.times(node) if node else (),
         extents=(Extent(pool.devices[0], part.start, part.end),),
         number=part.number,

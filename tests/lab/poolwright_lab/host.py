@@ -209,7 +209,7 @@ class Host:
 
     # Saving and going back
 
-    def save(self) -> None:
+    def save(self, *, go_on: bool = True) -> None:
         """Keep the state of all disks as it is now, and of the memory too if that can be done.
 
         QEMU cannot save a guest with an NVMe disk. So it is pulled out for a moment; if something
@@ -226,7 +226,7 @@ class Host:
             with snapshot.standing_still(self.machine, memory if idle else None):
                 disks.copy_sparse(self._state_files(self.folder), self.saved)
         finally:
-            if idle:
+            if idle and go_on:
                 self._plug_nvme()
 
     def reset(self) -> None:
@@ -256,7 +256,8 @@ class Host:
 
     def _plug_nvme(self) -> None:
         self.qmp("device_add", disks.NVME_DEVICE)
-        self.run("until [ -e /dev/nvme0n1 ]; do sleep 0.1; done; udevadm settle", timeout=30)
+        link = f"/dev/disk/by-id/nvme-QEMU_NVMe_Ctrl_{disks.NVME.serial}"
+        self.run(f"until [ -e {link} ]; do sleep 0.1; done", timeout=90)
 
     def _state_files(self, folder: Path) -> list[Path]:
         # host.json is last: without it there is no saved state.
@@ -367,7 +368,8 @@ class _Booting:
             machine.qmp("device_add", disks.NVME_DEVICE)
             self.plugged = True
         if self.plugged and machine.said(SAYS_READY):
-            self.host.ssh.connect()
+            # On a crowded machine the guest may have stopped to wait for its disks' names.
+            self.host.run("udevadm settle -t 120", timeout=130)
             self.ready = True
             return
         late = time.monotonic() - self.began > self.patience

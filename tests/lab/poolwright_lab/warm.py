@@ -40,7 +40,7 @@ def ensure(image: Image, libvirt: bool, template: Host) -> Path:
         say(f"booting a host of {image.folder.name} once, from which others go on")
         try:
             template.boot_new(image, libvirt)
-            template.save()
+            template.save(go_on=False)
             if (template.saved / "memory").exists():
                 (template.saved / "host.json").unlink()
                 template.saved.rename(kept)

@@ -1,0 +1,301 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host made of what a case says about it; any question beyond that fails the test.
+
+What a case can say:
+
+disks       path: {number, size, dirt: [types], noise, swap, holders: {name: dm uuid}, parts: {…}}
+groups      name: {devices, size, free, missing, autoactivation, volumes: {name: {size, …}}}
+orphans     disks that are prepared for LVM and in no group
+paths       path: {kind, mode, owner, group, space, real, cow, inside}; null where nothing is
+mounts      target: {disk or device, format, source, options}
+pools       name: what the definition says (fields of Pool), or its text
+autostart   names of the pools that are marked
+daemon      the state of libvirtd's pools: {active, autostart, transient, listings: {name: […]}}
+units       name: text of a systemd unit; wants: those that are linked
+open        path: who has it open
+users       name: number, of users and of groups alike
+programs    what the host has
+commands    program: {code, errors} where it fails
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import struct
+import typing as t
+
+from ansible_collections.poolwright.storage.plugins.module_utils import _registry, _xml
+from ansible_collections.poolwright.storage.plugins.module_utils._host import Entry, Node, Reader
+from ansible_collections.poolwright.storage.plugins.module_utils._model import (
+    Permissions,
+    Pool,
+    Refused,
+)
+from ansible_collections.poolwright.storage.plugins.module_utils._tools.fs import UNITS
+
+GIB = 1 << 30
+EXTENT = 4 << 20
+MACHINE = "0123456789abcdef0123456789abcdef"
+Said = t.Mapping[str, t.Any]
+
+
+def definition(name: str, said: t.Any) -> str:
+    """The text of a pool's definition."""
+    if isinstance(said, str):
+        return said
+    fields = {key: tuple(v) if isinstance(v, list) else v for key, v in said.items()}
+    fields["permissions"] = Permissions(**fields.get("permissions", {}))
+    return _xml.render(Pool(**{"name": name, "uuid": f"{0:08}-0000-0000-0000-{0:012}", **fields}))
+
+
+class FakeHost(Reader):
+    def __init__(self, said: Said) -> None:
+        super().__init__(self._answer)
+        self.said = said
+        self.asked: list[str] = []
+        self.files: dict[str, str] = {"/etc/machine-id": MACHINE + "\n"}
+        self.folders: dict[str, list[str]] = {}
+        self.nodes: dict[str, Node] = {}
+        self._put_pools()
+        for path, disk in self._get("disks").items():
+            self._put_disk(path, disk)
+        for name, group in self._get("groups").items():
+            self._put_volumes(name, group)
+        for path, what in self._get("paths").items():
+            if what is not None and what.get("kind", "dir") != "link":
+                self.nodes[path] = _node(what)
+        self._put_proc()
+
+    def _get(self, key: str) -> Said:
+        said = self.said.get(key) or {}
+        return said if key == "paths" else {name: it for name, it in said.items() if it is not None}
+
+    def _put_pools(self) -> None:
+        definitions = {name: definition(name, said) for name, said in self._get("pools").items()}
+        self.folders[_registry.FOLDER] = sorted(f"{name}.xml" for name in definitions)
+        for name, text in definitions.items():
+            self.files[f"{_registry.FOLDER}/{name}.xml"] = text
+        marked = self.said.get("autostart") or []
+        self.folders[f"{_registry.FOLDER}/autostart"] = [f"{name}.xml" for name in marked]
+        self.folders[f"{UNITS}/local-fs.target.wants"] = list(self.said.get("wants") or [])
+        for name, text in self._get("units").items():
+            self.files[f"{UNITS}/{name}"] = text
+
+    def _put_disk(self, path: str, disk: Said) -> None:
+        number, size = disk["number"], disk.get("size", 2 * GIB)
+        self.nodes[path] = Node("block", Permissions("0660", 0, 6), 0, number)
+        sysfs = f"/sys/dev/block/{number}"
+        self.files[f"{sysfs}/size"] = f"{size // 512}\n"
+        self.folders[f"{sysfs}/holders"] = sorted(disk.get("holders", {}))
+        for holder, uuid in disk.get("holders", {}).items():
+            self.files[f"/sys/class/block/{holder}/dm/uuid"] = f"{uuid}\n"
+            self.files[f"/sys/class/block/{holder}/dm/name"] = f"name-of-{holder}\n"
+        self.folders[sysfs] = ["holders", "size", *disk.get("parts", {})]
+        for name, part in disk.get("parts", {}).items():
+            self.files[f"{sysfs}/{name}/partition"] = "1\n"
+            self.files[f"{sysfs}/{name}/dev"] = part["number"] + "\n"
+            self.files[f"{sysfs}/{name}/size"] = "2048\n"
+            self._put_disk(f"/dev/{name}", part)
+
+    def _put_volumes(self, name: str, group: Said) -> None:
+        for number, (volume, said) in enumerate(group.get("volumes", {}).items()):
+            if said.get("active", True):
+                device = f"253:{number}"
+                self.nodes[f"/dev/{name}/{volume}"] = _node({"kind": "block", **said}, device)
+                self.files[f"/sys/dev/block/{device}/size"] = f"{said['size'] // 512}\n"
+
+    def _put_proc(self) -> None:
+        sockets = "Num RefCount Protocol Flags Type St Inode Path\n"
+        if "daemon" in self.said:
+            sockets += "0: 00000002 00000000 00010000 0001 01 1234 /run/libvirt/libvirt-sock\n"
+        swaps = [path for path, disk in self._get("disks").items() if disk.get("swap")]
+        self.files["/proc/net/unix"] = sockets
+        self.files["/proc/swaps"] = "Filename Type Size Used Priority\n" + "".join(
+            f"{path} partition 1 0 -2\n" for path in swaps
+        )
+        self.files["/proc/self/mountinfo"] = "".join(
+            self._mount(target, mount) for target, mount in self._get("mounts").items()
+        )
+
+    def _mount(self, target: str, mount: Said) -> str:
+        disk = mount.get("disk", "")
+        number = self.nodes[disk].device if disk else mount.get("device", "0:99")
+        options = mount.get("options", "rw,nosuid,nodev,noexec")
+        source = mount.get("source", disk or "none")
+        where = target.replace(" ", "\\040")
+        return f"1 2 {number} / {where} {options} - {mount.get('format', 'ext4')} {source} rw\n"
+
+    def has(self, command: str) -> bool:
+        return command in (*(self.said.get("programs") or ()), "virsh")
+
+    def read(self, path: str) -> str | None:
+        if path not in self.files:
+            self._must_be_known(path)
+        return self.files.get(path)
+
+    def names(self, path: str) -> list[str] | None:
+        if path in self._get("paths"):
+            what = self._get("paths")[path]
+            return None if what is None else sorted(what.get("inside", ()))
+        if path not in self.folders:
+            self._must_be_known(path)
+        return self.folders.get(path)
+
+    def real(self, path: str) -> str:
+        return str((self._get("paths").get(path) or {}).get("real", path))
+
+    def node(self, path: str) -> Node | None:
+        if self.real(path) != path:
+            return self.node(self.real(path))
+        if path not in self.nodes:
+            self._must_be_known(path)
+        return self.nodes.get(path)
+
+    def _must_be_known(self, path: str) -> None:
+        """Fails but where the case says that there is nothing, or the kernel and we always know."""
+        known = path.startswith(("/sys/", f"{UNITS}/", f"{_registry.FOLDER}/"))
+        if not known and path not in self._get("paths"):
+            raise AssertionError(f"the case does not say what is at {path}")
+
+    def entries(self, path: str) -> list[Entry]:
+        inside = self._get("paths")[path].get("inside", {})
+        return [
+            Entry(
+                name, _node({"kind": "file", "mode": "0600", **inside[name]}), _header(inside[name])
+            )
+            for name in sorted(inside if isinstance(inside, dict) else {})
+        ]
+
+    def blank_ends(self, device: str) -> bool:
+        disks = {self.nodes[path].device: disk for path, disk in self._get("disks").items()}
+        node = self.node(device)
+        assert node
+        return not disks[node.device].get("noise")
+
+    def space(self, path: str) -> tuple[int, int]:
+        total, free = (self._get("paths")[path] or {}).get("space", (10 * GIB, 4 * GIB))
+        return total, free
+
+    def open_paths(self) -> t.Iterator[tuple[str, str]]:
+        return ((who, path) for path, who in self._get("open").items())
+
+    def user_id(self, name: str) -> int:
+        if not name.isdigit() and name not in self._get("users"):
+            raise Refused(f"there is no user {name} on this host.")
+        return int(self._get("users").get(name, name))
+
+    group_id = user_id
+
+    def _answer(self, argv: t.Sequence[str], stdin: str) -> tuple[int, str, str]:
+        line = shlex.join(argv)
+        self.asked.append(line)
+        said = self._get("commands").get(argv[0])
+        if said:
+            return said["code"], "", said["errors"]
+        answers: dict[tuple[str, ...], t.Callable[..., str]] = {
+            ("wipefs", "--no-act"): self._wipefs,
+            ("lvm", "fullreport"): self._lvm,
+            ("virsh", "--readonly"): self._virsh,
+            ("lsattr", "-d"): self._lsattr,
+        }
+        return 0, answers[tuple(argv[:2])](*argv[2:]), ""
+
+    def _wipefs(self, json_: str, *paths: str) -> str:
+        rows = [
+            {"device": path.rpartition("/")[2], "type": kind}
+            for path in paths
+            for kind in self._get("disks")[path].get("dirt", ())
+        ]
+        return json.dumps({"signatures": rows}) if rows else ""
+
+    def _lsattr(self, path: str) -> str:
+        return f"{'---C---' if self._get('paths')[path]['cow'] == 'no' else '-------'} {path}\n"
+
+    def _lvm(self, *_options: str) -> str:
+        reports = [self._report(name, group) for name, group in self._get("groups").items()]
+        orphans = [self._device(path, "") for path in self.said.get("orphans") or ()]
+        if orphans:
+            reports.append({"vg": [], "pv": orphans, "lv": [], "pvseg": [], "seg": []})
+        return json.dumps({"report": reports})
+
+    def _report(self, name: str, group: Said) -> dict[str, t.Any]:
+        row = {
+            "vg_name": name,
+            "vg_uuid": f"uuid-of-{name}",
+            "vg_size": str(group.get("size", 2 * GIB)),
+            "vg_free": str(group.get("free", GIB)),
+            "vg_extent_size": str(EXTENT),
+            "vg_autoactivation": "enabled" if group.get("autoactivation", True) else "",
+            "vg_missing_pv_count": str(len(group.get("missing", ()))),
+        }
+        gone = {"pv_name": "[unknown]", "pv_missing": "missing", "vg_name": name}
+        return {
+            "vg": [row],
+            "pv": [
+                *(self._device(path, name) for path in group["devices"]),
+                *({**gone, "pv_uuid": uuid} for uuid in group.get("missing", ())),
+            ],
+            "lv": [
+                _volume(name, number, *item)
+                for number, item in enumerate(group.get("volumes", {}).items())
+            ],
+            "pvseg": [],
+            "seg": [],
+        }
+
+    def _device(self, path: str, group: str) -> dict[str, str]:
+        major, minor = self.nodes[path].device.split(":")
+        numbers = {"pv_major": major, "pv_minor": minor}
+        return {"pv_name": path, "pv_uuid": "u", "pv_missing": "", "vg_name": group, **numbers}
+
+    def _virsh(self, *words: str) -> str:
+        daemon, defined = self._get("daemon"), sorted(self._get("pools"))
+        active = [*(daemon.get("active") or ()), *(daemon.get("transient") or ())]
+        command, name = words[3], words[-1].partition("=")[2]
+        if command.startswith("pool-list"):
+            lists = [defined, active, daemon.get("autostart") or ()]
+            return "/".join("".join(f"{name}   \n" for name in names) for names in lists)
+        if command == "vol-list":
+            return "".join(f"{line}\n" for line in (daemon.get("listings") or {}).get(name, ()))
+        assert command == "pool-dumpxml", words
+        return self.files[f"{_registry.FOLDER}/{name}.xml"]
+
+
+def _node(said: Said, device: str = "") -> Node:
+    return Node(
+        said.get("kind", "dir"),
+        Permissions(said.get("mode", "0711"), said.get("owner", 0), said.get("group", 0)),
+        said.get("size", 0),
+        device,
+        allocated=said.get("allocated", 0),
+    )
+
+
+def _volume(group: str, number: int, name: str, said: Said) -> dict[str, str]:
+    active = said.get("active", True)
+    return {
+        "lv_name": name,
+        "lv_full_name": f"{group}/{name}",
+        "lv_uuid": f"uuid-of-{name}",
+        "lv_path": f"/dev/{group}/{name}",
+        "lv_size": str(said["size"]),
+        "lv_active": "active" if active else "",
+        "lv_device_open": "open" if said.get("open") else "",
+        "lv_attr": said.get("attr", "-wi-a-----" if active else "-wi-------"),
+        "origin": said.get("origin", ""),
+        "pool_lv": said.get("pool", ""),
+        "lv_kernel_major": "253" if active else "-1",
+        "lv_kernel_minor": str(number) if active else "-1",
+    }
+
+
+def _header(said: Said) -> bytes:
+    if said.get("format") != "qcow2":
+        return said.get("header", "").encode()
+    backing = said.get("backing", "").encode()
+    start = 104 if backing else 0
+    fixed = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, start, len(backing), 16, said["capacity"])
+    return fixed.ljust(100, b"\0") + struct.pack(">I", 104) + backing

@@ -1,0 +1,98 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Given this task on this host: these commands, or this refusal.  The cases are data.
+
+A case is a task, a host (see fake_host.py; it can build on one of the file's hosts by name) and
+either the commands of its plan or a part of its refusal.  It can say what else is seen: fields of
+the definition that is kept, and parts of the files that are written.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.poolwright.storage.plugins.module_utils import (
+    _lifecycle,
+    _options,
+    _run_pool,
+    _run_volumes,
+    _xml,
+)
+from ansible_collections.poolwright.storage.plugins.module_utils._host import HostError
+from ansible_collections.poolwright.storage.plugins.module_utils._model import Refused
+from ansible_collections.poolwright.storage.plugins.module_utils._plan import guard
+from ansible_collections.poolwright.storage.plugins.module_utils._pools.all import BACKENDS
+from ansible_collections.poolwright.storage.plugins.module_utils._run import Look
+from ansible_collections.poolwright.storage.tests.unit.fake_host import FakeHost
+
+Case = t.Dict[str, t.Any]
+
+
+def load(path: Path) -> t.Iterator[Case]:
+    file = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for case in file["cases"]:
+        yield {"kind": path.stem, **case, "host": merged(file["hosts"], case.get("host", {}))}
+
+
+def merged(hosts: Case, said: Case) -> Case:
+    """What a case says of its host, on top of the host that it is like."""
+    base = merged(hosts, hosts[said["like"]]) if "like" in said else {}
+    both = [key for key in said if isinstance(said[key], dict) and isinstance(base.get(key), dict)]
+    return {**base, **said, **{key: {**base[key], **said[key]} for key in both}}
+
+
+CASES = [case for path in sorted(Path(__file__).parent.glob("plans/*.yml")) for case in load(path)]
+
+
+def params(spec: _options.Spec, task: Case) -> Case:
+    """The task's options as the module gets them."""
+    checked = ArgumentSpecValidator(dict(spec)).validate(task)
+    assert not checked.error_messages
+    return dict(checked.validated_parameters)
+
+
+def look(case: Case, host: FakeHost) -> Look:
+    if case["kind"] in BACKENDS:
+        kind = BACKENDS[case["kind"]]
+        given = params({**_options.POOL, **kind.options}, case["task"])
+        assert not [*_options.pool_faults(given), *kind.faults(given)]
+        wish = _lifecycle.Wish(*(given[key] for key in ("state", "build", "autostart", "refresh")))
+        found = _run_pool._look(host, kind, given, wish)
+    else:
+        given = params(_options.VOLUMES, {"pool": "data", **case["task"]})
+        task = _run_volumes._Task(given, given["volumes"], given["purge"])
+        found = task.look(host)
+    guard(found.plan, given["allow"])
+    return found
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{c['kind']}: {c['name']}" for c in CASES])
+def test_plan(case: Case) -> None:
+    host = FakeHost(case["host"])
+    if "refused" in case:
+        with pytest.raises((Refused, HostError)) as refusal:
+            look(case, host)
+        assert case["refused"] in str(refusal.value)
+        return
+    found = look(case, host)
+    assert [action.command for action in found.plan] == case["plan"]
+    assert len(host.asked) <= 8
+    json.dumps(found.result)
+    for key, value in case.get("definition", {}).items():
+        kept = getattr(_xml.parse(found.after), key)
+        assert (list(kept) if isinstance(kept, tuple) else kept) == value
+    written = {a.args[0]: a.args[1] for a in found.plan if a.verb == "write"}
+    for path, parts in case.get("written", {}).items():
+        assert [part for part in parts if part not in written[path]] == []
+
+
+def test_names_are_unique() -> None:
+    names = [(case["kind"], case["name"]) for case in CASES]
+    assert len(set(names)) == len(names)
+    assert len([name for kind, name in names if kind in BACKENDS]) >= 100
