@@ -15,6 +15,7 @@ from .disk import Disk
 from .fs import Fs
 from .logical import Logical
 from .mpath import Mpath
+from .scsi import Scsi
 
 BACKENDS: t.Mapping[str, type[Backend[t.Any]]] = {
     kind.type: kind
@@ -24,6 +25,7 @@ BACKENDS: t.Mapping[str, type[Backend[t.Any]]] = {
         Fs,
         Logical,
         Mpath,
+        Scsi,
     )
 }
 
