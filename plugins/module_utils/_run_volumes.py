@@ -85,13 +85,7 @@ class _Task:
             volume.name: volume for volume in volumes.look(host, users=leaving or self._shrinks)
         }
         if self.purge:
-            listed = {wish.name for wish in wanted}
-            # Directories stay, and what libvirt does not list, such as thin pools.
-            wanted += [
-                Wanted(other, present=False)
-                for other, volume in seen.items()
-                if other not in listed and volume.listed and volume.type != "dir"
-            ]
+            wanted += _purged(wanted, seen.values())
         faults = list(_lifecycle.volume_faults(backend.pool, volumes, wanted, seen))
         if faults:
             raise Refused(f"Nothing was changed: {'; '.join(faults)}.")
@@ -115,6 +109,13 @@ class _Task:
     @property
     def _shrinks(self) -> bool:
         return "shrink" in self.params["allow"]
+
+
+def _purged(wanted: t.Sequence[Wanted], seen: t.Iterable[Volume]) -> list[Wanted]:
+    """Directories stay, and what libvirt does not list, such as thin pools."""
+    named = {wish.name for wish in wanted}
+    going = (volume for volume in seen if volume.listed and volume.type != "dir")
+    return [Wanted(volume.name, present=False) for volume in going if volume.name not in named]
 
 
 def _active_pool(host: Reader, name: str, stored: Stored) -> tuple[Backend[t.Any], Volumes]:

@@ -52,7 +52,7 @@ _ORDER = {
         "vendor",
         "product",
     ],
-    "target": ["path", "permissions"],
+    "target": ["path", "format", "permissions"],
     "permissions": ["mode", "owner", "group", "label"],
 }
 
@@ -71,8 +71,6 @@ def parse(text: str) -> Pool:
     kind = root.get("type", "")
     if not name or not kind:
         raise NotAPool("it has no name or no type")
-    device = source.find("device")
-    options = root.find(_OPTIONS)
     return Pool(
         type=kind,
         name=name,
@@ -83,7 +81,7 @@ def parse(text: str) -> Pool:
             for host in source.findall("host")
         ),
         devices=tuple(device.get("path", "") for device in source.findall("device")),
-        part_separator="" if device is None else device.get("part_separator", ""),
+        part_separator=_find(source, "device").get("part_separator", ""),
         dir=tidy(_find(source, "dir").get("path", "")),
         adapter=_adapter(source.find("adapter")),
         source=source.findtext("name") or "",
@@ -93,9 +91,7 @@ def parse(text: str) -> Pool:
         protocol_version=_find(source, "protocol").get("ver", ""),
         path=tidy(target.findtext("path") or ""),
         permissions=_permissions(_find(target, "permissions")),
-        mount_options=tuple(
-            option.get("name", "") for option in (() if options is None else options)
-        ),
+        mount_options=tuple(option.get("name", "") for option in _find(root, _OPTIONS)),
     )
 
 
@@ -109,12 +105,12 @@ def render(pool: Pool, base: str = "") -> str:
     if old == pool:
         return base
     root = _root(base) if base else etree.Element("pool")
+    _SETTERS["name"](root, pool.name)  # libvirt takes the source's name where there is none
     for field in dataclasses.fields(Pool):
         value = getattr(pool, field.name)
         if value != getattr(old, field.name):
             _SETTERS[field.name](root, value)
-    for parent in ("source", "target"):
-        _child(root, parent)
+    _child(root, "source")
     if pool.mount_options and FS not in root.nsmap.values():
         root = _with_namespace(root)
     etree.indent(root, space="  ")
@@ -253,9 +249,12 @@ def _set_hosts(root: Element, hosts: t.Sequence[SourceHost]) -> None:
 
 def _set_devices(root: Element, devices: t.Sequence[str]) -> None:
     source = _child(root, "source")
+    separator = _find(source, "device").get("part_separator", "")
     _drop(source, "device")
     for device in devices:
         _insert(source, etree.Element("device", path=device))
+    if separator:
+        _set_part_separator(root, separator)
 
 
 def _set_part_separator(root: Element, value: str) -> None:

@@ -158,7 +158,7 @@ plan:
       command: qemu-img create -q -f qcow2 -o compat=1.1 /srv/images/.poolwright-4a1e0e4ba8a5c3c5 1073741824
       risk: ""
     - text: give volume web1.qcow2 its name
-      command: mv /srv/images/.poolwright-4a1e0e4ba8a5c3c5 /srv/images/web1.qcow2
+      command: mv --no-clobber /srv/images/.poolwright-4a1e0e4ba8a5c3c5 /srv/images/web1.qcow2
       risk: ""
 volume:
   description:

@@ -60,7 +60,9 @@ options:
         description: The group, by name or number.
         type: str
   purge:
-    description: Whether the volumes that O(volumes) does not list are removed. This needs O(allow=delete).
+    description:
+      - Whether the volumes that O(volumes) does not list are removed. This needs O(allow=delete).
+      - Directories stay, and what libvirt does not list, such as thin pools.
     type: bool
     default: false
 requirements:

@@ -50,7 +50,9 @@ def definition(name: str, said: t.Any) -> str:
     """The text of a pool's definition."""
     if isinstance(said, str):
         return said
-    fields = {key: tuple(v) if isinstance(v, list) else v for key, v in said.items()}
+    fields: dict[str, t.Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in said.items()
+    }
     fields["permissions"] = Permissions(**fields.get("permissions", {}))
     return _xml.render(Pool(**{"name": name, "uuid": f"{0:08}-0000-0000-0000-{0:012}", **fields}))
 
@@ -314,10 +316,10 @@ def _volume(group: str, number: int, name: str, said: Said) -> dict[str, str]:
     }
 
 
-def _header(said: Said) -> bytes:
+def _header(said: t.Mapping[str, t.Any]) -> bytes:
     if said.get("format") != "qcow2":
-        return said.get("header", "").encode()
-    backing = said.get("backing", "").encode()
+        return str(said.get("header", "")).encode()
+    backing = str(said.get("backing", "")).encode()
     start = 104 if backing else 0
     fixed = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, start, len(backing), 16, said["capacity"])
     return fixed.ljust(100, b"\0") + struct.pack(">I", 104) + backing

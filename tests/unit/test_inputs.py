@@ -15,7 +15,8 @@ import yaml
 from ansible.module_utils import basic
 from ansible_collections.poolwright.storage.plugins.module_utils import _host, _run
 
-CASES = yaml.safe_load(Path(__file__).with_name("inputs.yml").read_text(encoding="utf-8"))
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
+CASES = yaml.load(Path(__file__).with_name("inputs.yml").read_text(encoding="utf-8"), Loader)
 MODULES = "ansible_collections.poolwright.storage.plugins.modules"
 
 

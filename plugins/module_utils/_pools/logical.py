@@ -73,12 +73,6 @@ class Logical(Backend[SeenGroup]):
         wanted = [block.find(host, path) for path in self._devices]
         if group is None:
             return self._unbuilt(host, found, wanted)
-        if group.missing and (not self.leaving or self.given["state"] == "deleted"):
-            raise self.nothing(
-                f"volume group {group.name} of pool {self.pool.name} is partial: "
-                f"{', '.join(group.missing)} is missing. Attach it, or repair the group with "
-                "vgreduce --removemissing."
-            )
         self._keep_members(group, wanted)
         new = [d for d in wanted if d and d.number not in group.devices]
         dirt = self._dirt(host, found, new)
@@ -110,6 +104,12 @@ class Logical(Backend[SeenGroup]):
         return () if self.leaving else self.given.get("devices") or ()
 
     def _keep_members(self, group: lvm.Group, wanted: t.Sequence[block.Device | None]) -> None:
+        if group.missing and (not self.leaving or self.given["state"] == "deleted"):
+            raise self.nothing(
+                f"volume group {group.name} of pool {self.pool.name} is partial: "
+                f"{', '.join(group.missing)} is missing. Attach it, or repair the group with "
+                "vgreduce --removemissing."
+            )
         for path, device in zip(self._devices, wanted):
             if device is None:
                 raise block.missing(path, self.pool.name)

@@ -80,6 +80,11 @@ class Files(base.Volumes):
 
     def create(self, wanted: base.Wanted, capacity: int, allocation: int) -> Steps:
         format = wanted.format or "raw"
+        if format not in qemu_img.CREATABLE:
+            raise Refused(
+                f"Nothing was changed: volume {wanted.name} is to be made as {format}, and only "
+                "raw and qcow2 volumes are made. Correct format."
+            )
         path, making = f"{self.path}/{wanted.name}", f"{self.path}/{_MAKING}{_digest(wanted.name)}"
         text = f"make {format} volume {wanted.name} of {show(capacity)}"
         if format == "raw":

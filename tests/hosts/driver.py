@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) poolwright.storage contributors
+"""Runs on a lab host: performs tasks in processes of its own, and kills them where it is told.
+
+Reads a job as JSON from standard input and prints what came of it as JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+
+from ansible.module_utils import basic
+from ansible_collections.poolwright.storage.plugins.module_utils import _plan, _run
+
+Task = t.Mapping[str, t.Any]
+MODULES = "ansible_collections.poolwright.storage.plugins.modules"
+NAMES = ("pool_dir", "pool_fs", "pool_logical", "volumes")
+MAINS = {name: importlib.import_module(f"{MODULES}.{name}").main for name in NAMES}
+
+
+class Running:
+    """One task in a process group of its own."""
+
+    def __init__(self, task: Task, check: bool = False, after: int | None = None) -> None:
+        self.began = time.monotonic()
+        self._output, output = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.setsid()
+            os.dup2(output, 1)
+            _perform(task, check, after)
+        os.close(output)
+
+    def kill(self) -> None:
+        """Ends the task and the commands that it runs, and waits until all have gone."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def result(self) -> dict[str, t.Any]:
+        with open(self._output, encoding="utf-8") as file:
+            text = file.read()
+        _, status = os.waitpid(self.pid, 0)
+        seconds = time.monotonic() - self.began
+        lines = text.splitlines()
+        found = json.loads(lines[0]) if lines else {}
+        commands = json.loads(lines[1]) if len(lines) > 1 else []
+        killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        return {**found, "killed": killed, "commands": commands, "seconds": seconds}
+
+
+def _perform(task: Task, check: bool, after: int | None) -> t.NoReturn:
+    """The task's process: the module as Ansible would start it."""
+    options = {
+        **task["args"],
+        "_ansible_check_mode": check,
+        "_ansible_remote_tmp": "/tmp",
+        "_ansible_keep_remote_files": False,
+        "_ansible_tmpdir": "/tmp",
+    }
+    basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode()
+    basic._ANSIBLE_PROFILE = "legacy"
+    commands: list[t.Sequence[str]] = []
+    execute = _run.Module.execute
+
+    def counted(self: _run.Module, argv: t.Sequence[str], stdin: str) -> tuple[int, str, str]:
+        commands.append(argv)
+        return execute(self, argv, stdin)
+
+    def killed(plan: t.Sequence[_plan.Action], writer: t.Any) -> None:
+        _plan.apply(plan[:after], writer)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    _run.Module.execute = counted  # type: ignore[method-assign]
+    if after is not None:
+        _run.apply = killed  # type: ignore[attr-defined]
+    try:
+        MAINS[task["module"]]()
+    except SystemExit:
+        print(json.dumps(commands), flush=True)
+    finally:
+        os._exit(0)
+
+
+def run(task: Task, **options: t.Any) -> dict[str, t.Any]:
+    return Running(task, **options).result()
+
+
+def tasks(job: Task) -> list[dict[str, t.Any]]:
+    """Tasks, one after the other."""
+    return [run(task) for task in job["tasks"]]
+
+
+def together(job: Task) -> list[dict[str, t.Any]]:
+    """Tasks, all at once."""
+    running = [Running(task) for task in job["tasks"]]
+    return [each.result() for each in running]
+
+
+def shell(script: str) -> str:
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def sweep(job: Task) -> list[dict[str, t.Any]]:
+    """Kills the task after each of its steps, and at some moments between; then it runs again."""
+    ready(job)
+    plan = run(job["task"], check=True).get("plan", [])
+    whole = run(job["task"])
+    found = [{"after": "nothing", "again": whole, **_second(job)}]
+    for after in range(1, len(plan) + 1):
+        before = ready(job)
+        killed = run(job["task"], after=after)["killed"]
+        found.append(_went_on(job, before, plan[after - 1]["text"], killed))
+    moments = random.Random(job["name"])
+    for _ in range(job["moments"]):
+        before = ready(job)
+        delay = whole["seconds"] * moments.uniform(0.2, 0.9)
+        running = Running(job["task"])
+        time.sleep(delay)
+        running.kill()
+        running.result()
+        found.append(_went_on(job, before, f"{delay:.2f} s of {whole['seconds']:.2f} s", True))
+    shell(job["restore"])
+    return found
+
+
+def ready(job: Task) -> str:
+    """Makes everything as it is before the task; returns what must not get lost."""
+    shell(job["restore"])
+    for task in job["before"]:
+        result = run(task)
+        if result.get("failed"):
+            raise SystemExit(f"{task}: {result.get('msg')}")
+    shell(job["fill"])
+    return shell(job["canary"])
+
+
+def _went_on(job: Task, before: str, after: str, killed: bool) -> dict[str, t.Any]:
+    again = run(job["task"])
+    return {"after": after, "killed": killed, "before": before, "again": again, **_second(job)}
+
+
+def _second(job: Task) -> dict[str, t.Any]:
+    return {"second": run(job["task"]), "kept": shell(job["canary"]), "left": shell(LEFT)}
+
+
+LEFT = "find /etc/libvirt /etc/systemd /srv -name '.poolwright-*' -o -name '*.new'"
+
+if __name__ == "__main__":
+    asked = json.load(sys.stdin)
+    print(json.dumps(globals()[asked["do"]](asked)))

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) poolwright.storage contributors
+"""A task that is killed leaves nothing lost, and goes on from there when it runs again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import DISK, Driven, blank, task
+
+NAME = "kill"
+PATH = "/srv/kill"
+DIRTY = f"{DISK}d0000000"  # ext4
+DISKS = (blank(0), blank(1), DIRTY)
+
+# Everything that a case may leave goes; what others have stays.
+RESTORE = f"""
+exec >/dev/null 2>&1
+[ -z "$TOLD" ] || virsh 'pool-destroy {NAME}; pool-undefine {NAME}'
+umount {PATH}
+vgremove -ff -y {NAME}
+rm -rf {PATH} /etc/libvirt/storage/{NAME}.xml /etc/libvirt/storage/autostart/{NAME}.xml
+find /etc/systemd/system -name 'srv-kill.mount' -delete && systemctl daemon-reload
+for disk in {" ".join(DISKS)}; do
+  blkid -p $disk || continue
+  pvremove -ff -y $disk
+  wipefs -af $disk
+  head -c 1048576 /dev/zero >$disk
+done
+udevadm settle
+"""
+CANARY = f"""
+for disk in {DISK}d0000002 {DISK}d0000003 {DISK}d0000004 {DISK}d0000005; do
+  head -c 1048576 $disk | sha256sum
+done
+head -c 1048576 /dev/labother/precious | sha256sum
+"""
+DIR = task("pool_dir", name=NAME, path=PATH, mode="0711", owner="nobody", group="nogroup")
+FS = task("pool_fs", name=NAME, path=PATH, device=blank(0), format="ext4", mode="0710")
+GROUP = task("pool_logical", name=NAME, devices=[blank(0), blank(1)])
+SMALL = task("pool_logical", name=NAME, devices=[blank(0)])
+
+
+def volumes(*rows: tuple[str, str, str], **args: Any) -> dict[str, Any]:
+    listed = [
+        {"name": name, **({"format": format} if format else {}), "capacity": capacity}
+        for name, format, capacity in rows
+    ]
+    return task("volumes", pool=NAME, volumes=listed, **args)
+
+
+FILES = volumes(("a", "raw", "8M"), ("b", "qcow2", "16M"), ("c", "raw", "1M"))
+CHANGED = volumes(("a", "raw", "9M"), ("b", "qcow2", "20M"), purge=True, allow=["delete"])
+LVS = volumes(("a", "", "8M"), ("b", "", "8M"), ("c", "", "4M"))
+CHANGED_LVS = volumes(("a", "", "12M"), ("b", "", "8M"), purge=True, allow=["delete"])
+GONE = {"state": "deleted", "allow": ["delete"]}
+FILE = f"{PATH}/a"
+LV = f"/dev/{NAME}/a"
+
+# "before" are tasks, "moments" counts kills between steps, "keep" is what a task must not lose.
+CASES: dict[str, dict[str, Any]] = {
+    "dir": {"task": DIR},
+    "fs": {"task": FS, "moments": 2},
+    "fs-overwrite": {
+        "task": task(
+            "pool_fs", name=NAME, path=PATH, device=DIRTY, format="xfs", allow=["overwrite"]
+        ),
+        "dirty": f"mkfs.ext4 -q -F -L labdata {DIRTY}; udevadm settle",
+    },
+    "fs-deleted": {"before": [FS], "task": task("pool_fs", name=NAME, **GONE)},
+    "logical": {"task": GROUP, "moments": 2},
+    "logical-extended": {"before": [SMALL, LVS], "task": GROUP, "keep": LV},
+    "logical-deleted": {"before": [GROUP, LVS], "task": task("pool_logical", name=NAME, **GONE)},
+    "files": {"before": [DIR], "task": FILES, "moments": 2},
+    "files-changed": {"before": [DIR, FILES], "task": CHANGED, "keep": FILE},
+    "lvs": {"before": [SMALL], "task": LVS, "moments": 1},
+    "lvs-changed": {"before": [SMALL, LVS], "task": CHANGED_LVS, "keep": LV},
+}
+
+
+def with_registry(job: dict[str, Any], libvirt: str) -> dict[str, Any]:
+    return {**job, "args": {**job["args"], "libvirt": libvirt}}
+
+
+@pytest.mark.parametrize("libvirt", ["ignored", "required"])
+@pytest.mark.parametrize("name", CASES)
+def test_goes_on_after_a_kill(host: Driven, name: str, libvirt: str) -> None:
+    case = CASES[name]
+    host.sh("vgchange -ay labother >/dev/null 2>&1")
+    keep = case.get("keep")
+    found = host.drive(
+        "sweep",
+        name=name,
+        restore=f"TOLD={libvirt.replace('ignored', '')}" + RESTORE + case.get("dirty", ""),
+        before=[with_registry(each, libvirt) for each in case.get("before", [])],
+        task=with_registry(case["task"], libvirt),
+        moments=case.get("moments", 0),
+        fill=f"echo precious | dd of={keep} conv=notrunc,fsync status=none" if keep else "",
+        canary=CANARY + (f"head -c 9 {keep}" if keep else ""),
+    )
+    assert len(found) > 2, found
+    for each in found:
+        after = f"killed after: {each['after']}"
+        assert not each["again"].get("failed"), (after, each["again"])
+        assert not each["second"].get("failed"), (after, each["second"])
+        assert each["second"]["changed"] is False, (after, each["second"]["plan"])
+        assert each.get("killed", True), after
+        assert each["kept"] == each.get("before", each["kept"]), after
+        assert each["left"] == "", after

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) poolwright.storage contributors
+"""What is active comes back after a reboot; what a power cut interrupts goes on."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import DRIVE, Driven, Result, blank, task
+
+POOLS = {
+    True: [
+        task("pool_dir", name="bootdir", path="/srv/bootdir"),
+        task("pool_fs", name="bootfs", path="/srv/bootfs", device=blank(0), format="ext4"),
+        task("pool_logical", name="bootvg", devices=[blank(1), blank(2)]),
+    ],
+    False: [
+        task("pool_fs", name="latefs", path="/srv/latefs", device=blank(3), format="xfs"),
+        task("pool_logical", name="latevg", devices=["/dev/disk/by-id/virtio-LABVIRTIO0"]),
+    ],
+}
+LV = [{"name": "one", "capacity": "8M"}]
+VOLUMES = [task("volumes", pool=pool, volumes=LV) for pool in ("bootvg", "latevg")]
+
+
+def set_up(host: Driven) -> list[Result]:
+    lasting = POOLS[True]
+    late = [task(each["module"], **each["args"], autostart=False) for each in POOLS[False]]
+    host.tasks(*lasting, *late, *VOLUMES)
+    return lasting
+
+
+def assert_back(host: Driven, lasting: list[Result]) -> None:
+    mounted = host.sh("cut -d' ' -f5 /proc/self/mountinfo").split()
+    assert "/srv/bootfs" in mounted
+    assert "/srv/latefs" not in mounted
+    active = "lvs --noheadings --separator : -o vg_name,lv_active bootvg latevg"
+    assert sorted(host.sh(active).split()) == ["bootvg:active", "latevg:"]
+    for found in host.tasks(*lasting):
+        assert not found["changed"], found["plan"]
+
+
+def clean_up(host: Driven) -> None:
+    gone = {"state": "deleted", "allow": ["delete"]}
+    every = [each for group in POOLS.values() for each in group]
+    # A volume group that is not active may be removed like any other.
+    host.tasks(*(task(each["module"], name=each["args"]["name"], **gone) for each in every))
+
+
+def test_reboot_with_libvirt(host: Driven) -> None:
+    """systemd starts libvirtd when it is first asked, and libvirtd then starts the pools."""
+    lasting = set_up(host)
+    host.host.reboot(shuffle=True)
+    listed = host.sh("virsh pool-list --name").split()
+    assert set(listed) >= {"bootdir", "bootfs", "bootvg"}
+    assert not {"latefs", "latevg"} & set(listed)
+    assert_back(host, lasting)
+    clean_up(host)
+
+
+def test_reboot_without_libvirt(plain_host: Driven) -> None:
+    lasting = set_up(plain_host)
+    plain_host.host.reboot()
+    assert_back(plain_host, lasting)
+    plain_host.host.reboot(shuffle=True)
+    assert_back(plain_host, lasting)
+    clean_up(plain_host)
+
+
+FILES = [{"name": f"r{n}", "capacity": "16M"} for n in range(30)]
+FILES += [{"name": f"q{n}", "capacity": "16M", "format": "qcow2"} for n in range(10)]
+LVS = [{"name": f"v{n}", "capacity": "4M"} for n in range(30)]
+WHOLE = """
+for file in /etc/libvirt/storage/*.xml; do
+  python3 -c 'import sys, lxml.etree; lxml.etree.parse(sys.argv[1])' $file || exit 1
+done
+"""
+
+
+@pytest.mark.parametrize("libvirt", ["ignored", "required"])
+@pytest.mark.parametrize(
+    ("pool", "rows"),
+    [
+        (task("pool_dir", name="cut", path="/srv/cut"), FILES),
+        (task("pool_logical", name="cut", devices=[blank(1)]), LVS),
+    ],
+    ids=["files", "lvs"],
+)
+def test_power_cut(host: Driven, pool: Result, rows: list[Result], libvirt: str) -> None:
+    pool = task(pool["module"], **pool["args"], libvirt=libvirt)
+    many = task("volumes", pool="cut", volumes=rows, libvirt=libvirt)
+    host.tasks(pool)
+    job = json.dumps({"do": "tasks", "tasks": [many]})
+    host.host.run("cat >/run/job", stdin=job)
+    host.sh(
+        f"{DRIVE} </run/job >/run/answer 2>&1 & "
+        "until [ $(ls /srv/cut /dev/cut 2>/dev/null | wc -l) -ge 12 ]; do sleep 0.05; done"
+    )
+    host.host.cut()
+    host.host.up()
+    host.sh(WHOLE)
+    again = host.tasks(pool, many)[1]
+    assert again["changed"], "the power was cut too late"
+    assert not any(each["changed"] for each in host.tasks(pool, many))
+    left = "find /srv /etc/libvirt -name '.poolwright-*' -o -name '*.new'"
+    assert not host.sh(left)
+    host.tasks(task(pool["module"], name="cut", libvirt=libvirt, state="deleted", allow=["delete"]))

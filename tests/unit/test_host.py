@@ -1,0 +1,264 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The real Reader and Writer, on a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.poolwright.storage.plugins.module_utils._host import (
+    HEADER,
+    MIB,
+    HostError,
+    Reader,
+    Writer,
+)
+from ansible_collections.poolwright.storage.plugins.module_utils._model import Refused
+from ansible_collections.poolwright.storage.plugins.module_utils._plan import (
+    Stopped,
+    apply,
+    call,
+    guard,
+    run,
+)
+
+
+class Heard:
+    """An Exec that answers all commands alike and keeps what it heard."""
+
+    def __init__(self, code: int = 0, output: str = "", errors: str = "") -> None:
+        self.answer = code, output, errors
+        self.commands: list[tuple[str, ...]] = []
+
+    def __call__(self, argv: t.Sequence[str], stdin: str) -> tuple[int, str, str]:
+        self.commands.append((*argv, stdin) if stdin else tuple(argv))
+        return self.answer
+
+
+@pytest.fixture
+def writer() -> Writer:
+    return Writer(Heard())
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o7777
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("rm", "-rf", "/"),
+        ("virsh", "pool-list"),
+        ("virsh", "--connect", "qemu:///system", "pool-destroy", "a"),
+        ("wipefs", "--all", "/dev/sda"),
+        ("lvm", "vgremove", "guests"),
+        ("lvm",),
+    ],
+)
+def test_only_commands_that_look_are_asked(argv: tuple[str, ...]) -> None:
+    heard = Heard()
+    with pytest.raises(HostError, match="not a command that only looks"):
+        Reader(heard).ask(*argv)
+    assert heard.commands == []
+
+
+def test_the_same_question_is_asked_once() -> None:
+    heard = Heard(output="answer")
+    reader = Reader(heard)
+    assert [reader.ask("lvm", "fullreport") for _ in range(3)] == ["answer"] * 3
+    assert len(heard.commands) == 1
+
+
+def test_a_failure_is_an_error_and_never_nothing() -> None:
+    with pytest.raises(HostError, match="lvm fullreport: it broke"):
+        Reader(Heard(5, "", " it broke\n")).ask("lvm", "fullreport")
+    with pytest.raises(HostError, match="without a word"):
+        Reader(Heard(5)).ask("lvm", "fullreport", nothing=2)
+    assert Reader(Heard(2, "ignored")).ask("lvm", "fullreport", nothing=2) == ""
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    reader, path = Reader(Heard()), str(tmp_path / "nothing")
+    assert (reader.read(path), reader.names(path), reader.node(path)) == (None, None, None)
+    (tmp_path / "file").touch()
+    below = f"{tmp_path}/file/below"
+    assert (reader.read(below), reader.names(below), reader.node(below)) == (None, None, None)
+
+
+def test_what_cannot_be_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    loop = str(tmp_path / "loop")
+    for look in (Reader(Heard()).read, Reader(Heard()).names, Reader(Heard()).node):
+        with pytest.raises(HostError, match="loop"):
+            look(loop)
+
+
+def test_entries(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"QFI\xfb" + bytes(HEADER))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "good link").symlink_to("file")
+    (tmp_path / "dangling").symlink_to("nothing")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "control\x01").touch()
+    (tmp_path / os.fsdecode(b"latin\xe9")).touch()
+    os.mkfifo(tmp_path / "pipe")
+    here = os.getcwd()
+    os.chdir(tmp_path)  # a socket's path must be short
+    try:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("socket")
+            found = {entry.name: entry for entry in Reader(Heard()).entries(str(tmp_path))}
+    finally:
+        os.chdir(here)
+    assert set(found) == {"file", "folder", "good link", os.fsdecode(b"latin\xe9")}
+    assert found["file"].header[:4] == b"QFI\xfb"
+    assert len(found["file"].header) == HEADER
+    assert found["folder"].node.kind == "dir"
+    assert found["good link"].node.kind == "file"
+
+
+def test_mounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro\n"
+        "90 22 0:50 /sub /srv/a\\040b\\134c ro,nosuid - btrfs /dev/a\\040b rw\n"
+        "91 22 0:51 / /empty rw - tmpfs  rw\n"
+    )
+    monkeypatch.setattr(Reader, "read", lambda _self, _path: text)
+    root, bound, empty = Reader(Heard()).mounts()
+    assert (root.device, root.target, root.format, root.source) == ("8:1", "/", "ext4", "/dev/sda1")
+    assert {"relatime", "errors=remount-ro"} <= root.options
+    assert (bound.root, bound.target, bound.source) == ("/sub", "/srv/a b\\c", "/dev/a b")
+    assert {"ro", "nosuid"} <= bound.options
+    assert empty.source == ""
+
+
+def test_open_paths_are_those_of_others(tmp_path: Path) -> None:
+    with (tmp_path / "open").open("w", encoding="utf-8"):
+        assert str(tmp_path / "open") not in {path for _, path in Reader(Heard()).open_paths()}
+
+
+def test_users() -> None:
+    reader = Reader(Heard())
+    assert (reader.user_id("root"), reader.group_id("root"), reader.user_id("12")) == (0, 0, 12)
+    for look in (reader.user_id, reader.group_id):
+        with pytest.raises(Refused, match="no-such-name"):
+            look("no-such-name")
+
+
+def test_write_is_whole_and_private(writer: Writer, tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "pool.xml"
+    writer.write(str(path), "one", "0600")
+    assert (path.read_text(encoding="utf-8"), mode(path)) == ("one", 0o600)
+    before = path.open(encoding="utf-8")
+    (path.parent / "pool.xml.new").write_text("left by an interrupted run", encoding="utf-8")
+    writer.write(str(path), "two", "0644")
+    with before:
+        assert before.read() == "one"  # who reads meanwhile sees the old one, whole
+    assert (path.read_text(encoding="utf-8"), mode(path)) == ("two", 0o644)
+    assert os.listdir(path.parent) == ["pool.xml"]
+
+
+def test_mkdir(writer: Writer, tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "c"
+    writer.mkdir(str(path), "0750", -1, -1)
+    assert (mode(path), mode(path.parent), mode(tmp_path / "a")) == (0o750, 0o755, 0o755)
+    with pytest.raises(HostError, match="File exists"):
+        writer.mkdir(str(path), "0750", -1, -1)
+
+
+def test_publish_never_replaces(writer: Writer, tmp_path: Path) -> None:
+    making, path = tmp_path / ".making", tmp_path / "web"
+    writer.make_file(str(making), 3 * MIB, MIB)
+    assert (making.stat().st_size, mode(making)) == (3 * MIB, 0o600)
+    assert making.stat().st_blocks * 512 >= MIB
+    path.symlink_to("dangling")
+    with pytest.raises(HostError, match="appeared meanwhile"):
+        writer.publish(str(path), str(making), "0640", -1, -1)
+    path.unlink()
+    writer.publish(str(path), str(making), "0640", -1, -1)
+    assert (path.stat().st_size, mode(path), making.exists()) == (3 * MIB, 0o640, False)
+
+
+@pytest.mark.parametrize("size", [1000, MIB, MIB + 1, 3 * MIB])
+def test_both_ends(writer: Writer, tmp_path: Path, size: int) -> None:
+    path = tmp_path / "disk"
+    path.write_bytes(b"\xff" * size)
+    assert not writer.blank_ends(str(path))
+    writer.zero_ends(str(path))
+    left = path.read_bytes()
+    assert len(left) == size
+    assert not any(left[:MIB] + left[-MIB:])
+    assert left.count(b"\xff") == max(0, size - 2 * MIB)
+    assert writer.blank_ends(str(path))
+    assert writer.size(str(path)) == size
+
+
+@pytest.mark.parametrize("at", [0, MIB - 1, 2 * MIB, 3 * MIB - 1])
+def test_one_byte_at_an_end_is_not_blank(writer: Writer, tmp_path: Path, at: int) -> None:
+    path = tmp_path / "disk"
+    data = bytearray(3 * MIB)
+    data[at] = 1
+    path.write_bytes(data)
+    assert not writer.blank_ends(str(path))
+
+
+def test_sizes(writer: Writer, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    writer.truncate(str(path), 2 * MIB)
+    assert path.stat().st_size == 2 * MIB
+    writer.allocate(str(path), MIB)
+    assert path.stat().st_blocks * 512 >= MIB
+    assert path.read_bytes()[:6] == b"12345\0"
+
+
+def test_removing(writer: Writer, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").touch()
+    with pytest.raises(HostError):
+        writer.rmdir(str(tmp_path / "folder"))
+    writer.symlink(str(tmp_path / "links" / "link"), str(tmp_path / "folder" / "file"))
+    writer.remove(str(tmp_path / "links" / "link"))
+    assert (tmp_path / "folder" / "file").exists()
+    writer.rmtree(str(tmp_path / "folder"))
+    writer.rmdir(str(tmp_path / "links"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_plan_stops_at_its_first_failure(tmp_path: Path) -> None:
+    plan = [
+        call("make a", "mkdir", str(tmp_path / "a"), "0700", -1, -1),
+        call("remove b", "rmdir", str(tmp_path / "b")),
+        call("make c", "mkdir", str(tmp_path / "c"), "0700", -1, -1),
+    ]
+    with pytest.raises(Stopped, match="No such file") as stop:
+        apply(plan, Writer(Heard()))
+    assert [action["text"] for action in stop.value.done] == ["make a"]
+    assert [action["text"] for action in stop.value.left] == ["remove b", "make c"]
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_commands_of_a_plan() -> None:
+    heard = Heard()
+    action = run("define", "virsh", "pool-define", "a b", stdin="<secret/>")
+    apply([action], Writer(heard))
+    assert heard.commands == [("virsh", "pool-define", "a b", "<secret/>")]
+    assert action.shown() == {"text": "define", "command": "virsh pool-define 'a b'", "risk": ""}
+    with pytest.raises(Stopped, match="virsh pool-define a b: it broke"):
+        apply([action], Writer(Heard(1, "", "it broke")))
+
+
+def test_guard() -> None:
+    plan = [run("wipe a", "x", risk="overwrite"), run("b", "x"), run("cut c", "x", risk="shrink")]
+    guard(plan, ["shrink", "overwrite"])
+    with pytest.raises(Refused) as refusal:
+        guard(plan, ["delete"])
+    assert str(refusal.value) == (
+        "Nothing was changed, because the task would wipe a, which destroys what is on a device "
+        "now; cut c, which cuts off the end of a volume (consent with allow: [overwrite, shrink])."
+    )

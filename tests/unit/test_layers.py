@@ -1,0 +1,182 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may import whom, and whether every pool type and module is complete."""
+
+from __future__ import annotations
+
+import ast
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.poolwright.storage.plugins.module_utils import _options
+from ansible_collections.poolwright.storage.plugins.module_utils._pools.all import BACKENDS
+from ansible_collections.poolwright.storage.tests.unit.test_plans import CASES
+
+ROOT = Path(__file__).parents[2]
+UTILS = ROOT / "plugins" / "module_utils"
+MODULES = ROOT / "plugins" / "modules"
+PREFIX = "ansible_collections.poolwright.storage.plugins.module_utils."
+SOURCES = sorted([*UTILS.rglob("*.py"), *MODULES.glob("*.py")])
+NAMES = [str(path.relative_to(ROOT / "plugins")) for path in SOURCES]
+
+# What only one file may import.
+ONLY = {
+    "_host": {
+        "errno",
+        "fcntl",
+        "grp",
+        "os",
+        "pwd",
+        "shutil",
+        "socket",
+        "stat",
+        "subprocess",
+        "time",
+    },
+    "_run": {"ansible"},
+    "_xml": {"lxml"},
+}
+# Which of our files each layer may import; a folder stands for all that is in it.
+TOOLS = {"_model", "_plan", "_host", "_tools"}
+BACKEND = {*TOOLS, "_options", "_size", "_volumes"}
+MAY = {
+    "_model": set(),
+    "_size": set(),
+    "_host": {"_model"},
+    "_plan": {"_model", "_host"},
+    "_xml": {"_model"},
+    "_results": {"_model", "_xml"},
+    "_options": {"_model", "_host", "_size", "_xml"},
+    "_tools": TOOLS,
+    "_registry": {*TOOLS, "_xml"},
+    "_volumes": {*TOOLS, "_size", "_volumes"},
+    "_pools": {*BACKEND, "_pools"},
+    "_lifecycle": {"_model", "_plan", "_pools", "_registry", "_size", "_tools", "_volumes"},
+    "_run": {"_model", "_plan", "_host", "_xml"},
+}
+RUNNERS = {"_run_pool", "_run_volumes", "_run_info"}
+
+
+def imports(path: Path) -> t.Iterator[str]:
+    """What a file imports, ours as the path of the file below module_utils."""
+    inside = path.relative_to(UTILS).parts if UTILS in path.parents else ()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            folder = [".", *inside[: len(inside) - node.level]] if node.level else []
+            whole = "/".join([*folder, *filter(None, (node.module or "").split("."))])
+            if (node.level and not node.module) or (UTILS / whole).is_dir():
+                yield from (f"{whole}/{alias.name}" for alias in node.names)
+            else:
+                yield whole if node.level else node.module or ""
+
+
+def layer(path: Path) -> str:
+    return path.relative_to(UTILS).parts[0].replace(".py", "")
+
+
+def ours(path: Path) -> set[str]:
+    """The layers of ours that a file imports."""
+    return {name.split("/")[1] for name in imports(path) if name.startswith("./")}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+def test_imports(path: Path) -> None:
+    outside = {name.split(".")[0] for name in imports(path) if not name.startswith("./")}
+    if path.parent == MODULES:
+        assert outside <= {"__future__", "ansible_collections"}
+        found = [name[len(PREFIX) :] for name in imports(path) if name.startswith(PREFIX)]
+        assert all(name.startswith(("_run_", "_pools.")) for name in found)
+        return
+    for owner, owned in ONLY.items():
+        assert layer(path) == owner or not outside & owned
+    if layer(path) not in RUNNERS:
+        assert ours(path) <= MAY[layer(path)], f"{layer(path)} imports too much"
+
+
+def test_only_what_deals_with_any_pool_imports_all_backends() -> None:
+    users = {path.name for path in SOURCES if "./_pools/all" in imports(path)}
+    assert users == {"_run_volumes.py", "_run_info.py"}
+
+
+def test_planning_does_not_see_the_machine() -> None:
+    assert "_host" not in ours(UTILS / "_lifecycle.py")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+def test_functions_are_short(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 30, node.name
+
+
+def test_check_mode_is_mentioned_once() -> None:
+    found = [
+        line.strip()
+        for path in UTILS.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "check_mode" in line and "supports_check_mode" not in line
+    ]
+    assert found == ["if seen.plan and not module.check_mode:"]
+
+
+def test_force_is_explained() -> None:
+    """A tool is forced only where a comment right above says why."""
+    flags = ('"-f"', '"-ff"', '"--force"', '"-y"', '"--yes"', '"-F"')
+    for path in sorted((UTILS / "_tools").glob("*.py")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for before, line in zip(lines, lines[1:]):
+            # For qemu-img, -f is the format.
+            forced = any(flag in line for flag in flags) and '"-f", format' not in line
+            assert not forced or before.strip().startswith("# --"), f"{path.name}: {line}"
+
+
+@pytest.mark.parametrize("kind", BACKENDS)
+def test_type_is_complete(kind: str) -> None:
+    name = kind.replace("-", "_")
+    backend = BACKENDS[kind]
+    assert backend.__name__ == name.title().replace("_", "")
+    assert backend.__module__.endswith(f"._pools.{name}")
+    module = (MODULES / f"pool_{name}.py").read_text(encoding="utf-8")
+    assert f"run_pool({backend.__name__})" in module
+    assert (ROOT / "tests" / "unit" / "plans" / f"{name}.yml").exists()
+
+
+@pytest.mark.parametrize("kind", BACKENDS)
+def test_every_option_is_in_a_case(kind: str) -> None:
+    used = {option for case in CASES if case["kind"] == kind for option in case["task"]}
+    assert {*_options.POOL, *BACKENDS[kind].options} - used - {
+        "uuid",
+        "refresh",
+        "libvirt_uri",
+    } == set()
+
+
+def test_every_option_of_volumes_is_in_a_case() -> None:
+    cases = [case["task"] for case in CASES if case["kind"] == "volumes"]
+    rows = [row for task in cases for row in task["volumes"]]
+    options = _options.VOLUMES["volumes"]["options"]
+    assert set(options) - {option for row in rows for option in row} == set()
+
+
+def test_action_group() -> None:
+    runtime = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))
+    modules = sorted(path.stem for path in MODULES.glob("*.py"))
+    assert sorted(runtime["action_groups"]["all"]) == modules
+
+
+@pytest.mark.parametrize("path", sorted(MODULES.glob("*.py")), ids=lambda path: str(path.stem))
+def test_module_is_documented(path: Path) -> None:
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    said = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    assert yaml.safe_load(said["DOCUMENTATION"])["module"] == path.stem
+    assert yaml.safe_load(said["EXAMPLES"])
+    assert yaml.safe_load(said["RETURN"])
