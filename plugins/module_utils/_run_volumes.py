@@ -94,8 +94,7 @@ class _Task:
             for wish, way in _lifecycle.volume_steps(volumes, wanted, seen, self.params["allow"])
         }
         plan = [*volumes.leftovers(), *joined(action for way in steps.values() for action in way)]
-        plan += volumes.settle() if plan else ()
-        plan += _told(registry, stored, seen.values(), plan)
+        plan += [*(volumes.settle() if plan else ()), *_told(registry, stored, seen.values(), plan)]
         shown = [
             {
                 "name": wish.name,

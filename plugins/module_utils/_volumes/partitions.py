@@ -243,9 +243,6 @@ def _volume(
     path = links.get(own.number, own.path) if own else f"/dev/{name}"
     node = host.node(path)
     size = part.end - part.start
-    used = size
-    if part.format == "extended":
-        used = sum(p.end - p.start for p in table.parts if table.is_logical(p.start))
     return Volume(
         name=name,
         path=path,
@@ -254,13 +251,20 @@ def _volume(
         format=part.format,
         written="none",
         capacity=size,
-        allocation=used,
+        allocation=_used(table, part),
         physical=own.size if own else size,
         permissions=node.permissions if node else Permissions(),
         timestamps=base.times(node) if node else (),
         extents=(Extent(pool.devices[0], part.start, part.end),),
         number=part.number,
     )
+
+
+def _used(table: partitions.Table, part: partitions.Part) -> int:
+    """An extended partition has what its logical ones have."""
+    if part.format != "extended":
+        return part.end - part.start
+    return sum(p.end - p.start for p in table.parts if table.is_logical(p.start))
 
 
 def _with_users(host: Reader, disk: block.Device, volumes: t.Sequence[Volume]) -> list[Volume]:
