@@ -94,7 +94,8 @@ def add_ansible_test(core: str) -> None:
     @nox.session(name=f"ansible-test-sanity-{core}", python=python, default=False)
     def sanity(session: nox.Session) -> None:
         # The lab is a program of the controller, and no part of what is published.
-        ansible_test(session, core, "sanity", "--exclude", "tests/lab/")
+        lab = ("--exclude", "tests/lab/", "--exclude", "tests/hosts/")
+        ansible_test(session, core, "sanity", *lab)
 
     @nox.session(name=f"ansible-test-units-{core}", python=python, default=False)
     def units(session: nox.Session) -> None:

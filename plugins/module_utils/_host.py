@@ -225,7 +225,7 @@ class Reader:
         """The mount table, in the order of mounting."""
         found = []
         for line in (self.read("/proc/self/mountinfo") or "").splitlines():
-            before, _, after = line.partition(" - ")
+            before, after = line.split(" - ", 1)
             fields, (fstype, source, *rest) = before.split(" "), after.split(" ")
             options = frozenset(fields[5].split(",") + [o for r in rest for o in r.split(",")])
             found.append(

@@ -41,10 +41,12 @@ class Registry(abc.ABC):
         """Steps that make the stored definition mean ``pool``."""
 
     @abc.abstractmethod
-    def autostart(self, name: str, wanted: bool) -> Steps: ...
+    def autostart(self, name: str, wanted: bool) -> Steps:
+        """Steps that set or take away libvirt's own mark for a start at boot."""
 
     @abc.abstractmethod
-    def forget(self, stored: Stored, name: str) -> Steps: ...
+    def forget(self, stored: Stored, name: str) -> Steps:
+        """Steps after which nothing is registered under the name."""
 
     def others(self, host: Reader, name: str) -> list[Pool]:
         """The definitions of all other pools, where they are files on this host."""
@@ -74,7 +76,7 @@ class Files(Registry):
         return [name[:-4] for name in host.names(FOLDER) or [] if name.endswith(".xml")]
 
     def look(self, host: Reader, name: str) -> Stored:
-        path, _ = _paths(name)
+        path = _paths(name)[0]
         text = host.read(path)
         autostart = f"{name}.xml" in (host.names(f"{FOLDER}/autostart") or [])
         if text is None:
@@ -83,7 +85,7 @@ class Files(Registry):
 
     def define(self, pool: Pool, stored: Stored) -> Steps:
         if stored.pool != pool:
-            path, _ = _paths(pool.name)
+            path = _paths(pool.name)[0]
             text = _xml.render(pool, stored.xml)
             yield files.write(path, text, "0600", f"define pool {pool.name}")
 
@@ -95,7 +97,7 @@ class Files(Registry):
             yield files.remove(link, f"no longer mark pool {name} for autostart")
 
     def forget(self, stored: Stored, name: str) -> Steps:
-        path, _ = _paths(name)
+        path = _paths(name)[0]
         if stored.autostart:
             yield from self.autostart(name, False)
         if stored.pool:

@@ -49,6 +49,7 @@ def _look(
         _nothing_else(backend.pool, pool)
     else:
         _no_conflict(host, backend, others)
+        _no_move(backend.pool, stored)
     seen = backend.probe(host)
     plan = tuple(_lifecycle.pool_steps(backend, registry, stored, seen, wish))
     after = "" if leaving and wish.state != "inactive" else stored.xml
@@ -109,6 +110,19 @@ def _no_conflict(host: Reader, backend: Backend[t.Any], others: t.Sequence[Pool]
                 f"Nothing was changed: pool {backend.pool.name} would live on "
                 f"{', '.join(sorted(common))}, on which pool {other.name} lives already. Use that "
                 "pool, or forget it with state: absent."
+            )
+
+
+def _no_move(wanted: Pool, stored: Stored) -> None:
+    """Refuses to move a pool that libvirt runs: it would go on running the old one."""
+    if not (stored.active and stored.pool):
+        return
+    for key in ("path", "dir", "source", "devices", "hosts", "adapter", "initiator"):
+        old, new = getattr(stored.pool, key), getattr(wanted, key)
+        if old != new:
+            raise Refused(
+                f"Nothing was changed: libvirt runs pool {wanted.name} with {key} {old}, and the "
+                f"task says {new}. Stop the pool first, with state: inactive."
             )
 
 

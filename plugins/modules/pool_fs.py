@@ -307,7 +307,7 @@ msg:
   type: str
   sample: >-
     Nothing was changed, because the task would wipe xfs from /dev/disk/by-id/scsi-35000c500a0000000, which destroys what is
-    on a device now; overwrite what is at both ends of /dev/disk/by-id/scsi-35000c500a0000000, which destroys what is on a
+    on a device now; blank both ends of /dev/disk/by-id/scsi-35000c500a0000000, which destroys what is on a
     device now (consent with allow: [overwrite]).
 done:
   description: The steps of RV(plan) that were done before the failure.

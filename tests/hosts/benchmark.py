@@ -67,7 +67,7 @@ def main() -> None:
     host = Host("hosts-benchmark")
     try:
         host.up(fresh=True)
-        driven = Driven(host)
+        driven = Driven(host, libvirt=True)
         driven.tasks(GROUP, DIR)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "inventory"

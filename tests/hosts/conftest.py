@@ -59,8 +59,9 @@ def _source(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
 class Driven:
     """A lab host with the driver on it."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, libvirt: bool) -> None:
         self.host = host
+        self.libvirt = libvirt
         self.send()
 
     def send(self) -> None:
@@ -73,15 +74,15 @@ class Driven:
         self.host.ssh.connect()
         subprocess.run([*self.host.ssh_args(), command], input=packed, check=True, timeout=300)
 
-    def drive(self, do: str, **job: Any) -> list[Result]:
+    def drive(self, do: str, **job: Any) -> Any:
+        """What the driver's function ``do`` answers to a job."""
         text = json.dumps({"do": do, **job})
-        done = self.host.run(DRIVE, stdin=text, timeout=600)
-        found: list[Result] = json.loads(done.stdout)
-        return found
+        done = self.host.run(DRIVE, stdin=text, timeout=1200)
+        return json.loads(done.stdout)
 
     def tasks(self, *tasks: Result) -> list[Result]:
         """Performs tasks that must succeed."""
-        found = self.drive("tasks", tasks=tasks)
+        found: list[Result] = self.drive("tasks", tasks=tasks)
         for each in found:
             assert not each.get("failed"), each["msg"]
         return found
@@ -90,22 +91,77 @@ class Driven:
         return str(self.host.run(script, check=check, timeout=timeout).stdout)
 
 
-def _host(libvirt: bool) -> Iterator[Driven]:
-    suite = os.environ.get("POOLWRIGHT_SUITE", "bookworm")
-    host = Host(f"hosts-{suite}{'' if libvirt else '-plain'}")
-    try:
-        host.up(fresh=True, suite=suite, libvirt=libvirt)
-        yield Driven(host)
-    finally:
-        host.destroy()
+SUITES = ("bookworm", "trixie")
+ALL = [(suite, libvirt) for suite in SUITES for libvirt in (True, False)]
+# By default the two that differ in everything; all four take twice as long.
+VARIANTS = ALL if os.environ.get("POOLWRIGHT_ALL") else [("bookworm", True), ("trixie", False)]
+
+
+def name_of(variant: tuple[str, bool]) -> str:
+    suite, libvirt = variant
+    return suite if libvirt else f"{suite}-plain"
+
+
+class Hosts:
+    """Hosts that are booted when the first test asks, and anew after one that failed."""
+
+    def __init__(self) -> None:
+        self._running: dict[tuple[str, bool], Driven] = {}
+
+    def get(self, suite: str, libvirt: bool) -> Driven:
+        variant = (suite, libvirt)
+        if variant not in self._running:
+            # Runs at the same time have hosts of their own.
+            host = Host(f"hosts-{name_of(variant)}-{os.getpid()}")
+            try:
+                host.up(fresh=True, suite=suite, libvirt=libvirt)
+                self._running[variant] = Driven(host, libvirt)
+            except BaseException:
+                host.destroy()
+                raise
+        return self._running[variant]
+
+    def destroy(self) -> None:
+        while self._running:
+            self._running.popitem()[1].host.destroy()
 
 
 @pytest.fixture(scope="session")
-def host() -> Iterator[Driven]:
-    yield from _host(libvirt=True)
+def _hosts() -> Iterator[Hosts]:
+    hosts = Hosts()
+    try:
+        yield hosts
+    finally:
+        hosts.destroy()
 
 
-@pytest.fixture(scope="module")
-def plain_host() -> Iterator[Driven]:
+@pytest.fixture
+def hosts(_hosts: Hosts, request: pytest.FixtureRequest) -> Iterator[Hosts]:
+    failed = request.session.testsfailed
+    yield _hosts
+    if request.session.testsfailed > failed:
+        _hosts.destroy()
+
+
+@pytest.fixture
+def host(hosts: Hosts) -> Driven:
+    return hosts.get("bookworm", True)
+
+
+@pytest.fixture
+def plain_host(hosts: Hosts) -> Driven:
     """A host on which libvirt was never installed."""
-    yield from _host(libvirt=False)
+    return hosts.get("trixie", False)
+
+
+@pytest.fixture(params=VARIANTS, ids=name_of)
+def each_host(hosts: Hosts, request: pytest.FixtureRequest) -> Driven:
+    """Debian 12 with libvirt and 13 without; with POOLWRIGHT_ALL also the other way round."""
+    suite, libvirt = request.param
+    return hosts.get(suite, libvirt)
+
+
+@pytest.fixture(params=SUITES)
+def libvirt_host(hosts: Hosts, request: pytest.FixtureRequest) -> Driven:
+    """Debian 12 and 13 with libvirt."""
+    return hosts.get(request.param, True)

@@ -8,6 +8,8 @@ Reads a job as JSON from standard input and prints what came of it as JSON.
 from __future__ import annotations
 
 import contextlib
+import difflib
+import hashlib
 import importlib
 import json
 import os
@@ -23,7 +25,10 @@ from ansible_collections.poolwright.storage.plugins.module_utils import _plan, _
 
 Task = t.Mapping[str, t.Any]
 MODULES = "ansible_collections.poolwright.storage.plugins.modules"
-NAMES = ("pool_dir", "pool_fs", "pool_logical", "volumes")
+NAMES = (
+    *("pool_dir", "pool_fs", "pool_logical", "volume", "volumes"),
+    *("pool_info", "volume_info"),
+)
 MAINS = {name: importlib.import_module(f"{MODULES}.{name}").main for name in NAMES}
 
 
@@ -50,7 +55,7 @@ class Running:
             text = file.read()
         _, status = os.waitpid(self.pid, 0)
         seconds = time.monotonic() - self.began
-        lines = text.splitlines()
+        lines = list(filter(None, text.splitlines()))
         found = json.loads(lines[0]) if lines else {}
         commands = json.loads(lines[1]) if len(lines) > 1 else []
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
@@ -99,10 +104,85 @@ def tasks(job: Task) -> list[dict[str, t.Any]]:
     return [run(task) for task in job["tasks"]]
 
 
+def twice(job: Task) -> list[list[dict[str, t.Any]]]:
+    """Tasks, each two times; with ``check`` in check mode."""
+    return [[run(task, check=task["check"]) for _ in range(2)] for task in job["tasks"]]
+
+
 def together(job: Task) -> list[dict[str, t.Any]]:
     """Tasks, all at once."""
     running = [Running(task) for task in job["tasks"]]
     return [each.result() for each in running]
+
+
+def four(job: Task) -> list[dict[str, t.Any]]:
+    """The four steps for each task: check, run, run again, check again; a script just runs."""
+    found: list[dict[str, t.Any]] = []
+    now = None
+    for step in job["steps"]:
+        if "shell" in step:
+            found.append({"shell": shell(step["shell"])})
+            now = None
+        else:
+            answers, now = _four(step, now or snapshot())
+            found.append(answers)
+    return found
+
+
+def _four(step: Task, before: list[str]) -> tuple[dict[str, t.Any], list[str]]:
+    foreseen = run(step, check=True)
+    looked = snapshot()
+    done = run(step)
+    after = snapshot()
+    again, checked = run(step), run(step, check=True)
+    last = snapshot()
+    touched = [*_differing(before, looked), *_differing(after, last)]
+    answers = {"foreseen": foreseen, "done": done, "again": again, "checked": checked}
+    return {**answers, "touched": touched}, last
+
+
+def refused(job: Task) -> dict[str, t.Any]:
+    """Tasks that must fail, in check mode and in earnest, and what of the host differs then."""
+    before = snapshot()
+    answers = [[run(task, check=True), run(task)] for task in job["tasks"]]
+    return {"answers": answers, "touched": _differing(before, snapshot())}
+
+
+def _differing(one: t.Sequence[str], other: t.Sequence[str]) -> list[str]:
+    return list(difflib.unified_diff(one, other, lineterm="", n=0))
+
+
+def snapshot() -> list[str]:
+    """All of the host that a storage task could change, a line each."""
+    shown = []
+    for file in ("/proc/self/mountinfo", "/proc/swaps"):
+        with open(file, encoding="utf-8") as table:
+            shown += table.read().splitlines()
+    for folder in ("/etc/libvirt/storage", "/etc/systemd/system", "/srv"):
+        for place, folders, files in os.walk(folder):
+            shown += [_entry(os.path.join(place, name)) for name in sorted(folders + files)]
+    for disk in sorted(os.listdir("/sys/block")):
+        if disk.startswith(("sd", "vdb", "nvme")):
+            shown.append(f"{disk} {_ends(f'/dev/{disk}')}")
+    shown += shell("lvm fullreport --reportformat json").splitlines()
+    if os.path.exists("/usr/bin/virsh"):
+        shown += shell("virsh -q 'pool-list --all --details'").splitlines()
+    return shown
+
+
+def _entry(path: str) -> str:
+    there = os.lstat(path)
+    what = f"{there.st_mode:o} {there.st_uid} {there.st_gid} {there.st_size} {there.st_mtime_ns}"
+    target = os.readlink(path) if os.path.islink(path) else ""
+    return f"{path} {what} {target}"
+
+
+def _ends(device: str) -> str:
+    """A digest of the first and the last MiB."""
+    with open(device, "rb", buffering=0) as file:
+        first = file.read(1 << 20)
+        file.seek(-(1 << 20), os.SEEK_END)
+        return hashlib.sha256(first + file.read(1 << 20)).hexdigest()
 
 
 def shell(script: str) -> str:

@@ -19,23 +19,18 @@ RESTORE = f"""
 exec >/dev/null 2>&1
 [ -z "$TOLD" ] || virsh 'pool-destroy {NAME}; pool-undefine {NAME}'
 umount {PATH}
-vgremove -ff -y {NAME}
 rm -rf {PATH} /etc/libvirt/storage/{NAME}.xml /etc/libvirt/storage/autostart/{NAME}.xml
-find /etc/systemd/system -name 'srv-kill.mount' -delete && systemctl daemon-reload
-for disk in {" ".join(DISKS)}; do
-  blkid -p $disk || continue
-  pvremove -ff -y $disk
-  wipefs -af $disk
-  head -c 1048576 /dev/zero >$disk
+units=$(find /etc/systemd/system -name srv-kill.mount -print -delete)
+[ -z "$units" ] || systemctl daemon-reload
+signed=$(blkid -p {" ".join(DISKS)})
+case $signed in *LVM2_member*) vgremove -ff -y {NAME};; esac
+[ -z "$signed" ] || for disk in {" ".join(DISKS)}; do
+  blkdiscard --force $disk
 done
 udevadm settle
 """
-CANARY = f"""
-for disk in {DISK}d0000002 {DISK}d0000003 {DISK}d0000004 {DISK}d0000005; do
-  head -c 1048576 $disk | sha256sum
-done
-head -c 1048576 /dev/labother/precious | sha256sum
-"""
+OTHERS = " ".join(f"{DISK}d000000{number}" for number in (2, 3, 4, 5))
+CANARY = f"head -q -c 65536 {OTHERS} /dev/labother/precious | sha256sum\n"
 DIR = task("pool_dir", name=NAME, path=PATH, mode="0711", owner="nobody", group="nogroup")
 FS = task("pool_fs", name=NAME, path=PATH, device=blank(0), format="ext4", mode="0710")
 GROUP = task("pool_logical", name=NAME, devices=[blank(0), blank(1)])

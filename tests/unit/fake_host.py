@@ -240,7 +240,7 @@ class FakeHost(Reader):
 
     def _lvm(self, *_options: str) -> str:
         reports = [self._report(name, group) for name, group in self._get("groups").items()]
-        orphans = [self._device(path, "") for path in self.said.get("orphans") or ()]
+        orphans = [self._device(path) for path in self.said.get("orphans") or ()]
         if orphans:
             reports.append({"vg": [], "pv": orphans, "lv": [], "pvseg": [], "seg": []})
         return json.dumps({"report": reports})
@@ -248,32 +248,30 @@ class FakeHost(Reader):
     def _report(self, name: str, group: Said) -> dict[str, t.Any]:
         row = {
             "vg_name": name,
-            "vg_uuid": f"uuid-of-{name}",
             "vg_size": str(group.get("size", 2 * GIB)),
             "vg_free": str(group.get("free", GIB)),
             "vg_extent_size": str(EXTENT),
             "vg_autoactivation": "enabled" if group.get("autoactivation", True) else "",
-            "vg_missing_pv_count": str(len(group.get("missing", ()))),
         }
-        gone = {"pv_name": "[unknown]", "pv_missing": "missing", "vg_name": name}
+        gone = {"pv_name": "[unknown]", "pv_missing": "missing"}
         return {
             "vg": [row],
             "pv": [
-                *(self._device(path, name) for path in group["devices"]),
+                *(self._device(path) for path in group["devices"]),
                 *({**gone, "pv_uuid": uuid} for uuid in group.get("missing", ())),
             ],
             "lv": [
-                _volume(name, number, *item)
+                _volume(number, *item)
                 for number, item in enumerate(group.get("volumes", {}).items())
             ],
             "pvseg": [],
             "seg": [],
         }
 
-    def _device(self, path: str, group: str) -> dict[str, str]:
+    def _device(self, path: str) -> dict[str, str]:
         major, minor = self.nodes[path].device.split(":")
         numbers = {"pv_major": major, "pv_minor": minor}
-        return {"pv_name": path, "pv_uuid": "u", "pv_missing": "", "vg_name": group, **numbers}
+        return {"pv_name": path, "pv_uuid": "u", "pv_missing": "", **numbers}
 
     def _virsh(self, *words: str) -> str:
         daemon, defined = self._get("daemon"), sorted(self._get("pools"))
@@ -298,19 +296,16 @@ def _node(said: Said, device: str = "") -> Node:
     )
 
 
-def _volume(group: str, number: int, name: str, said: Said) -> dict[str, str]:
+def _volume(number: int, name: str, said: Said) -> dict[str, str]:
     active = said.get("active", True)
     return {
         "lv_name": name,
-        "lv_full_name": f"{group}/{name}",
         "lv_uuid": f"uuid-of-{name}",
-        "lv_path": f"/dev/{group}/{name}",
         "lv_size": str(said["size"]),
         "lv_active": "active" if active else "",
         "lv_device_open": "open" if said.get("open") else "",
         "lv_attr": said.get("attr", "-wi-a-----" if active else "-wi-------"),
         "origin": said.get("origin", ""),
-        "pool_lv": said.get("pool", ""),
         "lv_kernel_major": "253" if active else "-1",
         "lv_kernel_minor": str(number) if active else "-1",
     }

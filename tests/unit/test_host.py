@@ -70,7 +70,7 @@ def test_only_commands_that_look_are_asked(argv: tuple[str, ...]) -> None:
 def test_the_same_question_is_asked_once() -> None:
     heard = Heard(output="answer")
     reader = Reader(heard)
-    assert [reader.ask("lvm", "fullreport") for _ in range(3)] == ["answer"] * 3
+    assert [reader.ask("lvm", "fullreport") for dummy in range(3)] == ["answer"] * 3
     assert len(heard.commands) == 1
 
 
@@ -139,7 +139,7 @@ def test_mounts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_open_paths_are_those_of_others(tmp_path: Path) -> None:
     with (tmp_path / "open").open("w", encoding="utf-8"):
-        assert str(tmp_path / "open") not in {path for _, path in Reader(Heard()).open_paths()}
+        assert str(tmp_path / "open") not in [path for dummy, path in Reader(Heard()).open_paths()]
 
 
 def test_users() -> None:

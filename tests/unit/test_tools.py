@@ -37,7 +37,7 @@ class Recorded(Reader):
         path = RECORDINGS / suite / f"{name}.txt"
         if not path.exists():
             pytest.skip(f"{name} is not recorded on {suite}")
-        question, _, self.text = path.read_text(encoding="utf-8").partition("\n")
+        question, self.text = path.read_text(encoding="utf-8").split("\n", 1)
         self.question = shlex.split(question[len("$ ") :])
 
     def answer(self, argv: t.Sequence[str], _stdin: str) -> tuple[int, str, str]:

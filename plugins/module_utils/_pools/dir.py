@@ -83,7 +83,7 @@ class Dir(Backend[SeenDirectory]):
             )
         capacity, available = host.space(path)
         return SeenDirectory(
-            "ready",
+            state="ready",
             node=node,
             inside=tuple(host.names(path) or []),
             cow=self._cow(host),

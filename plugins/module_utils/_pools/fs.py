@@ -105,7 +105,7 @@ class Fs(Backend[SeenFileSystem]):
         if node and node.kind != "dir" and not self.leaving:
             raise self.nothing(f"{self.pool.path} is there and is not a directory.")
         seen = SeenFileSystem(
-            "ready",
+            state="ready",
             active=ours,
             unit=fs.unit(host, self.pool.path),
             path_there=node is not None,
@@ -195,10 +195,15 @@ class Fs(Backend[SeenFileSystem]):
 
     def amend(self, seen: SeenFileSystem) -> Steps:
         yield from self._mount_point(seen)
-        if seen.mount and not fs.mounted_with(seen.mount, self.pool.mount_options):
-            yield fs.remount(self.pool.path, self.pool.mount_options)
-        if seen.node and seen.mount:
-            yield from files.permissions(self.pool.path, self.permissions, seen.node.permissions)
+        if not seen.mount or not seen.node:
+            return
+        steps = list(files.permissions(self.pool.path, self.permissions, seen.node.permissions))
+        asked = self.given.get("mount_options") is not None
+        if asked and not fs.mounted_with(seen.mount, self.pool.mount_options):
+            # Permissions are set while the mount can be written.
+            place = 0 if "ro" in seen.mount.options else len(steps)
+            steps.insert(place, fs.remount(self.pool.path, self.pool.mount_options))
+        yield from steps
 
     def start(self, seen: SeenFileSystem) -> Steps:
         if seen.path_there and not seen.path_empty:

@@ -78,7 +78,7 @@ class Logical(Backend[SeenGroup]):
         dirt = self._dirt(host, found, new)
         volumes = read(host, group)
         return SeenGroup(
-            "ready",
+            state="ready",
             active=_active(group),
             dirt=dirt,
             users=tuple(

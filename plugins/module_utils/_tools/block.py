@@ -122,7 +122,8 @@ def wipe(path: str, what: str) -> Steps:
     """Steps that make a device blank, which needs consent."""
     if what != UNKNOWN:
         yield wipe_signatures(path, f"wipe {what} from {path}", risk="overwrite")
-    yield zero_ends(path, f"overwrite what is at both ends of {path}", risk="overwrite")
+    text = f"overwrite {what} on {path}" if what == UNKNOWN else f"blank both ends of {path}"
+    yield zero_ends(path, text, risk="overwrite")
 
 
 def wipe_signatures(path: str, text: str, risk: str) -> Action:

@@ -17,6 +17,7 @@ from . import files
 
 # libvirt's default on Linux; a later option, such as exec, undoes an earlier one.
 DEFAULT_OPTIONS = ("nodev", "nosuid", "noexec")
+_UNDOES = {"dev": "nodev", "suid": "nosuid", "exec": "noexec", "rw": "ro"}
 
 UNITS = "/etc/systemd/system"
 WANTS = "local-fs.target.wants"
@@ -107,7 +108,8 @@ def mount(source: str, target: str, format: str, options: t.Sequence[str]) -> Ac
 
 
 def remount(target: str, options: t.Sequence[str]) -> Action:
-    argv = ["mount", "-o", ",".join(("remount", *DEFAULT_OPTIONS, *options)), target]
+    # rw has to be said: without a word on it a remount leaves a mount read-only.
+    argv = ["mount", "-o", ",".join(("remount", "rw", *DEFAULT_OPTIONS, *options)), target]
     return run(f"change the mount options of {target}", *argv)
 
 
@@ -117,12 +119,11 @@ def unmount(target: str) -> Action:
 
 def mounted_with(mount: Mount, options: t.Sequence[str]) -> bool:
     """Whether a mount has the options, as far as the mount table shows them as they are written."""
-    wanted: set[str] = set()
-    for option in (*DEFAULT_OPTIONS, *options):  # the last word wins
-        wanted.discard(option[2:] if option.startswith("no") else f"no{option}")
-        wanted.add(option)
-    flags = {option for option in mount.options if option in DEFAULT_OPTIONS}
-    return flags == wanted.intersection(DEFAULT_OPTIONS) and wanted & {"ro"} <= mount.options
+    wanted = set(DEFAULT_OPTIONS)
+    for option in options:  # the last word wins
+        wanted.discard(_UNDOES.get(option, ""))
+        wanted.update({option}.intersection(_UNDOES.values()))
+    return wanted == mount.options.intersection(_UNDOES.values())
 
 
 def unit_name(target: str) -> str:

@@ -14,12 +14,12 @@ from .._host import Reader
 from .._plan import Action, run
 
 _FIELDS = {
-    "vg": "vg_name vg_uuid vg_size vg_free vg_extent_size vg_autoactivation vg_missing_pv_count",
-    "pv": "pv_name pv_uuid pv_missing vg_name pv_major pv_minor pv_mda_count",
-    "lv": "lv_name lv_full_name lv_uuid lv_path lv_size lv_active lv_device_open lv_attr "
-    "lv_layout lv_role origin pool_lv vg_name lv_kernel_major lv_kernel_minor",
-    "pvseg": "",
-    "seg": "lv_name lv_uuid segtype seg_start seg_size stripes devices",
+    "vg": "vg_name,vg_size,vg_free,vg_extent_size,vg_autoactivation",
+    "pv": "pv_name,pv_uuid,pv_missing,pv_major,pv_minor",
+    "lv": "lv_name,lv_uuid,lv_size,lv_active,lv_device_open,lv_attr,origin,"
+    "lv_kernel_major,lv_kernel_minor",
+    "pvseg": "pvseg_start",  # a report cannot be left out
+    "seg": "lv_uuid,seg_size,devices",
 }
 
 Row = t.Dict[str, str]
@@ -56,7 +56,7 @@ def look(host: Reader) -> Found:
     """All that LVM knows; one command however many groups and volumes there are."""
     argv = ["lvm", "fullreport", "--reportformat", "json", "--units", "b", "--nosuffix"]
     for report, fields in _FIELDS.items():
-        argv += ["--configreport", report, "--options", ",".join(fields.split()) or "pvseg_start"]
+        argv += ["--configreport", report, "--options", fields]
     groups: dict[str, Group] = {}
     orphans: set[str] = set()
     for report in json.loads(host.ask(*argv))["report"]:

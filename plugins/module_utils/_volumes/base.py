@@ -75,14 +75,16 @@ class Volumes(abc.ABC):
         """How many bytes of the pool a new volume takes at once."""
 
     @abc.abstractmethod
-    def create(self, wanted: Wanted, capacity: int, allocation: int) -> Steps: ...
+    def create(self, wanted: Wanted, capacity: int, allocation: int) -> Steps:
+        """Makes a volume that is not there, of exactly that capacity."""
 
     @abc.abstractmethod
     def resize(self, seen: Volume, capacity: int) -> Steps:
         """Grows, or by consent shrinks, a volume to exactly that capacity."""
 
     @abc.abstractmethod
-    def delete(self, seen: Volume) -> Steps: ...
+    def delete(self, seen: Volume) -> Steps:
+        """Removes a volume; with risk where it may hold data."""
 
     def allocate(self, seen: Volume, allocation: int) -> Steps:
         """Reserves space for the first bytes of a volume that has less."""

@@ -218,6 +218,8 @@ def _end(number: int, _frame: object) -> NoReturn:
 
 def main() -> int:
     """Run one command; return the exit status."""
+    # Also where a shell has started this in the background, with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, _end)
     options = _parser().parse_args()

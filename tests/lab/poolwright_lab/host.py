@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Wishes = dict[str, Any]
 
-BOOT_LIMIT = 180
+BOOT_LIMIT = 300
 POWEROFF_LIMIT = 60
 LOCK_LIMIT = 300
 

@@ -49,4 +49,4 @@ pool off "$base/off"
 virsh -q pool-start 'plain pool'
 virsh -q pool-autostart 'plain pool'
 virsh -q pool-autostart off
-virsh -q pool-create-as --name transient --type dir --target "$base/off"
+virsh -q pool-create-as --name transient --type dir --target "$base/covered"

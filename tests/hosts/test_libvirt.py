@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) poolwright.storage contributors
+"""A real libvirtd agrees with what the info modules say, and what it made is adopted."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from conftest import Driven, Result, blank, task
+
+POOLS = [
+    task("pool_dir", name="images", path="/srv/images", mode="0751"),
+    task("pool_fs", name="attic", device=blank(0), path="/srv/attic", format="ext4"),
+    task("pool_logical", name="guests", devices=[blank(1), blank(2)]),
+]
+FILES = [
+    {"name": "raw one", "capacity": "10M"},
+    {"name": "full", "capacity": "4M", "allocation": "4M", "mode": "0640"},
+    {"name": "thin.qcow2", "capacity": "1G", "format": "qcow2"},
+]
+GUESTS = [{"name": "web", "capacity": "10M"}, {"name": "db", "capacity": "2500M"}]
+VOLUMES = [
+    task("volumes", pool="images", volumes=FILES),
+    task("volumes", pool="attic", volumes=FILES),
+    task("volumes", pool="guests", volumes=GUESTS),
+]
+GONE = [
+    task(f"pool_{kind}", name=name, state="deleted", allow=["delete"])
+    for kind, name in (("dir", "images"), ("fs", "attic"), ("logical", "guests"))
+]
+
+
+def xml(host: Driven, *words: str) -> ET.Element:
+    return ET.fromstring(host.sh(f"virsh {' '.join(words)}"))
+
+
+def permissions(element: ET.Element) -> dict[str, str | int | None]:
+    found = {key: element.findtext(f"target/permissions/{key}") for key in ("owner", "group")}
+    numbers = {key: None if value is None else int(value) for key, value in found.items()}
+    return {**numbers, "mode": element.findtext("target/permissions/mode")}
+
+
+def agree(host: Driven, row: Result) -> None:
+    theirs = xml(host, "pool-dumpxml", row["name"])
+    facts = host.sh(f"LC_ALL=C virsh pool-info {row['name']}")
+    assert "State:          running" in facts
+    assert ("Autostart:      yes" in facts) == row["autostart"]
+    assert row["state"] == "active"
+    for key in ("uuid", "name"):
+        assert theirs.findtext(key) == row[key]
+    assert theirs.findtext("target/path") == row["path"]
+    assert int(theirs.findtext("capacity") or 0) == row["capacity"]
+    names = sorted(v["name"] for v in row["volumes"])
+    listed = host.sh(f"virsh -q vol-list {row['name']}").splitlines()
+    assert len(listed) == len(names)
+    for volume in row["volumes"]:
+        agree_on_volume(host, row["name"], volume)
+
+
+def agree_on_volume(host: Driven, pool: str, ours: Result) -> None:
+    theirs = xml(host, "vol-dumpxml", f"--pool={pool}", f"'--vol={ours['name']}'")
+    assert theirs.get("type") == ours["type"]
+    for key in ("name", "key"):
+        assert theirs.findtext(key) == ours[key]
+    for key in ("capacity", "allocation", "physical"):
+        assert int(theirs.findtext(key) or 0) == ours[key], (ours["name"], key)
+    assert theirs.findtext("target/path") == ours["path"]
+    form = theirs.find("target/format")
+    assert (None if form is None else form.get("type")) == ours["format"]
+    if ours["type"] != "dir":
+        wanted = {key: ours["permissions"][key] for key in ("mode", "owner", "group")}
+        assert permissions(theirs) == wanted
+    extents = [
+        {"device": device.get("path"), **{k: int(e.get(k, "0")) for k in ("start", "end")}}
+        for device in theirs.findall("source/device")
+        for e in device.findall("extent")
+    ]
+    assert extents == ours["extents"]
+
+
+def test_libvirt_agrees(libvirt_host: Driven) -> None:
+    host = libvirt_host
+    host.tasks(*POOLS, *VOLUMES)
+    info = host.tasks(task("pool_info", volumes=True))[0]
+    assert len(info["pools"]) == len(POOLS)
+    for row in info["pools"]:
+        assert row["error"] is None
+        agree(host, row)
+    host.tasks(*GONE)
+
+
+def test_what_libvirt_made_is_adopted(libvirt_host: Driven) -> None:
+    host = libvirt_host
+    host.sh(f"""set -e
+        virsh pool-define-as images dir --target /srv/images
+        virsh pool-define-as attic fs --source-dev {blank(0)} --source-format ext4 \\
+            --target /srv/attic
+        a=$(readlink -f {blank(1)}) b=$(readlink -f {blank(2)})
+        echo "<pool type='logical'><name>guests</name><source><device path='$a'/>
+            <device path='$b'/></source></pool>" > /tmp/guests.xml
+        virsh pool-define /tmp/guests.xml
+        virsh pool-build images; virsh pool-build attic --no-overwrite; virsh pool-build guests
+        for pool in images attic guests; do virsh pool-start $pool; virsh pool-autostart $pool; done
+        virsh vol-create-as guests web 10M
+        virsh vol-create-as attic thin.qcow2 1G --format qcow2
+    """)
+    web = {"name": "web", "capacity": "10M"}
+    thin = {"name": "thin.qcow2", "capacity": "1G", "format": "qcow2"}
+    adopted = host.tasks(
+        task("pool_dir", name="images", path="/srv/images"),
+        *POOLS[1:],
+        task("volumes", pool="guests", volumes=[web]),
+        task("volumes", pool="attic", volumes=[thin]),
+    )
+    assert [found["plan"] for found in adopted] == [[] for _ in adopted]
+    host.tasks(*GONE)
+
+
+def test_what_was_made_by_hand_is_adopted(libvirt_host: Driven) -> None:
+    """Only registered, never rebuilt."""
+    host = libvirt_host
+    host.sh(f"""set -e
+        mkdir -p /srv/images /srv/attic
+        mkfs.ext4 -q {blank(0)} && mount {blank(0)} /srv/attic && echo precious > /srv/attic/kept
+        vgcreate -q guests {blank(1)} {blank(2)} && lvcreate -q -n web -L 12M guests
+    """)
+    found = host.tasks(task("pool_dir", name="images", path="/srv/images"), *POOLS[1:])
+    for each in found:
+        assert all(step["command"].startswith("virsh ") for step in each["plan"]), each["plan"]
+    assert host.sh("cat /srv/attic/kept; lvs --noheadings -o lv_name guests").split() == [
+        "precious",
+        "web",
+    ]
+    host.tasks(*GONE)
