@@ -13,7 +13,7 @@ from .. import _options
 from .._host import Reader
 from .._model import Extent, Pool, Seen
 from .._plan import Steps, run
-from .._tools import block, partitions
+from .._tools import block, lvm, partitions
 from .._volumes.partitions import Partitions, read
 from .base import Backend
 
@@ -93,7 +93,7 @@ class Disk(Backend[SeenDisk]):
         free = tuple(Extent(self._device, start, end) for start, end in table.free)
         return SeenDisk(
             "ready",
-            users=tuple(block.users(host, device, host.mounts())),
+            users=tuple(_users(host, device)) if self.given.get("state") == "deleted" else (),
             capacity=max(extent[1] for extent in [*table.free, *map(_span, table.parts)]),
             available=sum(gap.end - gap.start for gap in free),
             allocation=sum(v.allocation for v in volumes if v.format != "extended"),
@@ -105,8 +105,8 @@ class Disk(Backend[SeenDisk]):
     def _unbuilt(
         self, host: Reader, device: block.Device, dirt: str, table: partitions.Table | None
     ) -> SeenDisk:
-        users = block.users(host, device, host.mounts())
-        if users and not self.leaving:
+        users = [] if self.leaving else _users(host, device)
+        if users:
             raise self.nothing(
                 f"{self._device} is not empty and in use: {' and '.join(users)}. Name another "
                 f"device for pool {self.pool.name}."
@@ -144,6 +144,16 @@ class Disk(Backend[SeenDisk]):
 
     def volumes(self) -> Partitions:
         return Partitions(self.pool)
+
+
+def _users(host: Reader, device: block.Device) -> list[str]:
+    """Who uses a disk or its partitions; a volume group that is not active shows only in LVM."""
+    users = block.users(host, device, host.mounts())
+    groups = lvm.look(host) if host.has("lvm") else lvm.NOTHING
+    for each in (device, *block.parts(host, device)):
+        group = groups.group_of(each.number)
+        users += [f"{each.path} belongs to volume group {group.name}"] if group else []
+    return users
 
 
 def _span(part: partitions.Part) -> tuple[int, int]:

@@ -270,7 +270,7 @@ def _used(table: partitions.Table, part: partitions.Part) -> int:
 def _with_users(host: Reader, disk: block.Device, volumes: t.Sequence[Volume]) -> list[Volume]:
     """The volumes with who uses them: mounts, swap, holders, LVM, and processes."""
     mounts = host.mounts()
-    groups = lvm.look(host) if host.has("lvm") else lvm.Found({}, frozenset())
+    groups = lvm.look(host) if host.has("lvm") else lvm.NOTHING
     parts = {_number(host, part): part for part in block.parts(host, disk)}
     held = fs.holders(host, [volume.path for volume in volumes])
     found = []
