@@ -105,7 +105,6 @@ class FakeHost(Reader):
         for name, part in disk.get("parts", {}).items():
             count = name.rpartition("p" if name[0] == "n" else name[:3])[2] + "\n"
             self.files[f"{sysfs}/{name}/partition"] = count
-            self.files[f"/sys/dev/block/{part['number']}/partition"] = count
             self.files[f"{sysfs}/{name}/dev"] = part["number"] + "\n"
             self.files[f"{sysfs}/{name}/size"] = "2048\n"
             self._put_disk(f"/dev/{name}", part)

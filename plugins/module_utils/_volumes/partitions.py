@@ -221,12 +221,8 @@ def read(host: Reader, pool: Pool, device: block.Device, table: partitions.Table
     """The partitions as volumes; what each one is to the kernel comes from sysfs."""
     links = {} if pool.path == "/dev" else host.devices(pool.path)
     begin = stem(host, pool, device)
-    kernel = {_number(host, part): part for part in block.parts(host, device)}
+    kernel = {part.partition: part for part in block.parts(host, device)}
     return [_volume(host, pool, table, part, begin, kernel, links) for part in table.parts]
-
-
-def _number(host: Reader, part: block.Device) -> int:
-    return int((host.read(f"{part.sysfs}/partition") or "0").strip())
 
 
 def _volume(
@@ -271,7 +267,7 @@ def _with_users(host: Reader, disk: block.Device, volumes: t.Sequence[Volume]) -
     """The volumes with who uses them: mounts, swap, holders, LVM, and processes."""
     mounts = host.mounts()
     groups = lvm.look(host) if host.has("lvm") else lvm.NOTHING
-    parts = {_number(host, part): part for part in block.parts(host, disk)}
+    parts = {part.partition: part for part in block.parts(host, disk)}
     held = fs.holders(host, [volume.path for volume in volumes])
     found = []
     for volume in volumes:
