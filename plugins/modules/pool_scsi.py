@@ -62,8 +62,8 @@ options:
     type: path
 notes:
   - A LUN that has no name in O(path) is shown with its kernel name and a warning. libvirt does not show it.
-  - The kernel lists new LUNs of most hosts by itself. This module does not make it look for others; a libvirt daemon does whenever it
-    refreshes the pool.
+  - With O(refresh=true) the kernel looks for new LUNs before anything else is done, which is a change if it finds some. In check mode it
+    does not, because that would already change the host. A LUN that is gone stays listed until the kernel or an administrator removes it.
   - A virtual Fibre Channel host is not made or removed by this module. V(fc_host) was not tried on hardware.
   - The pool always runs. O(state=inactive) stops it for a libvirt daemon only, and O(state=deleted) leaves the LUNs as they are.
 author:

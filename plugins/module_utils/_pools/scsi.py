@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from .. import _options
 from .._host import Reader
 from .._model import Adapter, Pool, Seen
+from .._plan import Steps
 from .._tools import scsi
 from .._volumes import luns
 from .base import Backend
@@ -36,7 +37,14 @@ _PATTERNS = {
 }
 
 
-class Scsi(Backend[Seen]):
+@dataclass(frozen=True)
+class SeenHost(Seen):
+    """``number`` is the kernel's of the SCSI host."""
+
+    number: int = -1
+
+
+class Scsi(Backend[SeenHost]):
     type = "scsi"
     options: t.ClassVar[_options.Spec] = {
         "adapter": {"type": "dict", "options": _ADAPTER},
@@ -69,7 +77,7 @@ class Scsi(Backend[Seen]):
         number = scsi.number(host, pool.adapter)
         return frozenset({str(pool.adapter) if number is None else f"SCSI host host{number}"})
 
-    def probe(self, host: Reader) -> Seen:
+    def probe(self, host: Reader) -> SeenHost:
         adapter = self.pool.adapter
         number = scsi.number(host, adapter) if adapter else None
         if number is None and not self.leaving:
@@ -78,11 +86,12 @@ class Scsi(Backend[Seen]):
                 "Attach it, or correct adapter; ls /sys/class/scsi_host lists those there are."
             )
         if number is None:
-            return Seen("missing", active=False)
+            return SeenHost("missing", active=False)
         volumes = tuple(luns.read(host, number, self.pool.path))
         size = sum(volume.capacity for volume in volumes)
-        return Seen(
+        return SeenHost(
             "ready",
+            number=number,
             capacity=size,
             allocation=size,
             volumes=volumes,
@@ -93,6 +102,9 @@ class Scsi(Backend[Seen]):
                 if not volume.listed
             ),
         )
+
+    def rescan(self, seen: SeenHost) -> Steps:
+        yield from scsi.rescan(seen.number)
 
 
 def _adapter(given: t.Mapping[str, t.Any]) -> Adapter:

@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from .._host import Reader
 from .._model import Adapter
+from .._plan import Action, call, run
 
 _SCSI, _FC = "/sys/class/scsi_host", "/sys/class/fc_host"
 
@@ -20,6 +23,14 @@ def number(host: Reader, adapter: Adapter) -> int | None:
         return next((n for n in _numbers(host, _SCSI) if _is_at(host, n, adapter)), None)
     wanted = int(adapter.name.rpartition("host")[2])
     return wanted if wanted in _numbers(host, _SCSI) else None
+
+
+def rescan(number: int) -> t.Iterator[Action]:
+    """Makes the kernel look for LUNs on a host; those that are there stay as they are."""
+    path = f"{_SCSI}/host{number}/scan"
+    text = f"look for new LUNs on host{number}"
+    yield call(text, "tell", path, "- - -", command=f"echo '- - -' > {path}")
+    yield run("wait for the names of the LUNs", "udevadm", "settle")
 
 
 def _numbers(host: Reader, folder: str) -> list[int]:
