@@ -37,8 +37,13 @@ from ansible_collections.poolwright.storage.plugins.module_utils._model import (
     Permissions,
     Pool,
     Refused,
+    SourceHost,
 )
-from ansible_collections.poolwright.storage.plugins.module_utils._tools.fs import UNITS
+from ansible_collections.poolwright.storage.plugins.module_utils._tools.fs import (
+    LOCAL,
+    REMOTE,
+    UNITS,
+)
 
 GIB = 1 << 30
 EXTENT = 4 << 20
@@ -53,6 +58,7 @@ def definition(name: str, said: t.Any) -> str:
     fields: dict[str, t.Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in said.items()
     }
+    fields["hosts"] = tuple(SourceHost(**host) for host in fields.get("hosts", ()))
     fields["permissions"] = Permissions(**fields.get("permissions", {}))
     return _xml.render(Pool(**{"name": name, "uuid": f"{0:08}-0000-0000-0000-{0:012}", **fields}))
 
@@ -88,8 +94,8 @@ class FakeHost(Reader):
             self.files[f"{_registry.FOLDER}/{name}.xml"] = text
         marked = self.said.get("autostart") or []
         self.folders[f"{_registry.FOLDER}/autostart"] = [f"{name}.xml" for name in marked]
-        self.folders[f"{UNITS}/local-fs.target.wants"] = list(self.said.get("wants") or [])
-        self.folders[f"{UNITS}/remote-fs.target.wants"] = []
+        for stage in (LOCAL, REMOTE):
+            self.folders[f"{UNITS}/{stage}.wants"] = list(self.said.get("wants") or [])
         for name, text in self._get("units").items():
             self.files[f"{UNITS}/{name}"] = text
 
