@@ -17,6 +17,7 @@ import pwd
 import select
 import shutil
 import signal
+import socket
 import stat
 import time
 import typing as t
@@ -29,6 +30,7 @@ MIB = 1 << 20
 # Commands that only look, by how they begin.
 READING = (
     ("dmsetup", "status"),
+    ("iscsiadm", "--mode", "discovery", "--type", "sendtargets", "--op", "nonpersistent"),
     ("lsattr", "-d"),
     ("lvm", "fullreport"),
     ("parted", "--machine"),  # what changes a table is never asked for machine-readable output
@@ -108,8 +110,10 @@ class Reader:
         self._execute = execute
         self._answers: dict[tuple[str, ...], str] = {}
 
-    def ask(self, *argv: str, nothing: int | None = None) -> str:
+    def ask(self, *argv: str, nothing: int | None = None, limit: int = 0) -> str:
         """What a command that only looks prints; "" where it exits with ``nothing``.
+
+        One that takes longer than ``limit`` seconds is killed.
 
         A reader is for one look: the same question gets the same answer.
         """
@@ -117,11 +121,18 @@ class Reader:
             return self._answers[argv]
         if not any(argv[: len(begin)] == begin for begin in READING):
             raise HostError(f"{' '.join(argv)}: not a command that only looks.")
-        code, output, errors = self._execute(argv, "")
+        code, output, errors = self._bounded(argv, "", limit)
         if code not in (0, nothing):
             raise HostError(_failed(argv, output, errors))
         self._answers[argv] = "" if code else output
         return self._answers[argv]
+
+    def _bounded(self, argv: t.Sequence[str], stdin: str, limit: int) -> tuple[int, str, str]:
+        bound = ("timeout", "--kill-after=5", str(limit)) if limit else ()
+        code, output, errors = self._execute((*bound, *argv), stdin)
+        if limit and code in (124, 137, -signal.SIGKILL):
+            errors = f"no answer within {limit} seconds"
+        return code, output, errors
 
     def has(self, command: str) -> bool:
         """Whether the host has a command."""
@@ -272,6 +283,19 @@ class Reader:
         except KeyError:
             raise Refused(f"Nothing was changed: there is no group {name} on this host.") from None
 
+    def addresses(self, name: str, required: bool) -> list[str]:
+        """The addresses of a server; none where it has none and they are not ``required``."""
+
+        def look() -> list[str]:
+            try:
+                return [str(found[4][0]) for found in socket.getaddrinfo(name, None)]
+            except OSError as error:
+                if required:
+                    raise HostError(f"{name}: {error.strerror or error}") from error
+                return []
+
+        return list(dict.fromkeys(self.within(f"addresses of {name}", look)))
+
     def within(self, what: str, look: t.Callable[[], _T]) -> _T:
         """What a look finds that would wait for ever for a dead server.
 
@@ -302,10 +326,7 @@ class Writer(Reader):
 
         One that takes longer than ``limit`` seconds is killed.
         """
-        bound = ("timeout", "--kill-after=5", str(limit)) if limit else ()
-        code, output, errors = self._execute((*bound, *argv), stdin)
-        if limit and code in (124, 137, -signal.SIGKILL):
-            errors = f"no answer within {limit} seconds"
+        code, output, errors = self._bounded(argv, stdin, limit)
         if code:
             raise HostError(_failed(argv, output, errors))
 
@@ -340,6 +361,26 @@ class Writer(Reader):
                 os.fsync(file.fileno())
             os.rename(path + ".new", path)
             _sync(folder)
+
+    def assign(
+        self, path: str, making: str, values: t.Mapping[str, str | None], comment: str
+    ) -> None:
+        """Sets ``key = value`` lines in a file that only root can read; ``None`` takes one out.
+
+        The new file is made as ``making``.  A comment comes after the first line.
+        """
+        with _looking(path):
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                first, *lines, last = file.read().splitlines()
+            kept = [line for line in lines if line.split(" = ")[0].strip() not in values]
+            told = [f"{key} = {value}" for key, value in values.items() if value is not None]
+            text = [first, *([comment] if comment else []), *kept, *told, last, ""]
+            with _private(making) as new:
+                new.write("\n".join(text).encode("utf-8", "surrogateescape"))
+                new.flush()
+                os.fsync(new.fileno())
+            os.rename(making, path)
+            _sync(os.path.dirname(path))
 
     def tell(self, path: str, text: str) -> None:
         """Writes to a file of the kernel's, which takes it as a command."""

@@ -19,6 +19,8 @@ users       name: number, of users and of groups alike
 programs    what the host has
 commands    program: {code, errors} where it fails
 files       path: text, for what the kernel or udev tells there; folders: path: names
+addresses   name of a server: its addresses
+targets     what iscsiadm tells of the targets of a server
 multipath   what dmsetup tells of multipath maps
 
 A disk's ``table`` is what parted prints of it, ``types`` are the partition types by first sector.
@@ -194,6 +196,9 @@ class FakeHost(Reader):
     def within(self, what: str, look: t.Callable[[], t.Any]) -> t.Any:
         return look()
 
+    def addresses(self, name: str, required: bool) -> list[str]:
+        return list(self._get("addresses").get(name, [name]))
+
     def space(self, path: str) -> tuple[int, int]:
         total, free = (self._get("paths")[path] or {}).get("space", (10 * GIB, 4 * GIB))
         return total, free
@@ -209,6 +214,8 @@ class FakeHost(Reader):
     group_id = user_id
 
     def _answer(self, argv: t.Sequence[str], stdin: str) -> tuple[int, str, str]:
+        if argv[0] == "timeout":
+            argv = argv[3:]
         line = shlex.join(argv)
         self.asked.append(line)
         said = self._get("commands").get(argv[0])
@@ -221,6 +228,7 @@ class FakeHost(Reader):
             ("lsattr", "-d"): self._lsattr,
             ("parted", "--machine"): self._parted,
             ("sfdisk", "--json"): self._sfdisk,
+            ("iscsiadm", "--mode"): lambda *_words: str(self.said.get("targets") or ""),
             ("dmsetup", "status"): lambda *_words: str(self.said.get("multipath") or ""),
         }
         return 0, answers[tuple(argv[:2])](*argv[2:]), ""

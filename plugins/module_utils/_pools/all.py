@@ -13,6 +13,7 @@ from .base import Backend
 from .dir import Dir
 from .disk import Disk
 from .fs import Fs
+from .iscsi import Iscsi
 from .logical import Logical
 from .mpath import Mpath
 from .netfs import Netfs
@@ -24,6 +25,7 @@ BACKENDS: t.Mapping[str, type[Backend[t.Any]]] = {
         Dir,
         Disk,
         Fs,
+        Iscsi,
         Logical,
         Mpath,
         Netfs,

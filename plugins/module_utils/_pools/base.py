@@ -96,6 +96,11 @@ class Backend(abc.ABC, t.Generic[S]):
         return None
 
     @property
+    def password(self) -> str:
+        """What the task gives for the storage to be logged in to."""
+        return ""
+
+    @property
     def permissions(self) -> Permissions:
         """Those of the pool's permissions that the task gives; the others are left alone."""
         wanted = self.pool.permissions
