@@ -35,6 +35,7 @@ READING = (
     ("lvm", "fullreport"),
     ("parted", "--machine"),  # what changes a table is never asked for machine-readable output
     ("sfdisk", "--json"),
+    ("showmount", "--no-headers", "--exports"),
     ("virsh", "--readonly"),
     ("wipefs", "--no-act"),
 )

@@ -166,3 +166,15 @@ class Stored:
     active: bool | None = None
     listing: frozenset[str] | None = None
     secret: str | None = None
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a pool could be made from: ``options`` are those of the module of the type."""
+
+    type: str
+    options: t.Mapping[str, t.Any]
+    capacity: int | None = None
+    content: str = ""  # what is on it, in words; empty where it is blank or cannot tell
+    users: tuple[str, ...] = ()
+    error: str = ""

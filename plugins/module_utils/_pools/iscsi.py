@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from .. import _options
 from .._host import Reader
-from .._model import Auth, Pool, Seen, SourceHost, Volume
+from .._model import Auth, Offer, Pool, Seen, SourceHost, Volume
 from .._plan import Steps
 from .._tools import block, fs, iscsi
 from .._volumes import luns
@@ -78,6 +78,13 @@ class Iscsi(Backend[SeenTarget]):
                 yield f"{key}: {name!r} is not like iqn.2026-01.org.example:disks"
         if isinstance(params.get("chap"), dict):
             yield from _chap_faults(params["chap"])
+
+    @classmethod
+    def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
+        portal = iscsi.Portal(params["host"], str(params["port"] or _PORT))
+        for where, target in iscsi.discover(host, portal.server):
+            options = {"host": where.address, "port": int(where.port), "target": target}
+            yield Offer(cls.type, options)
 
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         if pool.type != self.type or not pool.devices:
@@ -147,7 +154,7 @@ class Iscsi(Backend[SeenTarget]):
         """The way in to a target of which there is no record yet: the server is asked."""
         pool, port = self.pool, str(self._port)
         first = iscsi.Portal(addresses[0], port)
-        found = iscsi.discover(host, str(first).rpartition(",")[0])
+        found = iscsi.discover(host, first.server)
         portals = [portal for portal, name in found if name == target]
         if not portals and not pool.initiator:
             there = ", ".join(sorted({name for _, name in found})) or "no target"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from .. import _options
 from .._host import LIMIT, Mount, Node, Reader
-from .._model import Permissions, Pool, Seen, SourceHost
+from .._model import Offer, Permissions, Pool, Seen, SourceHost
 from .._plan import Steps
 from .._tools import files, fs
 from .._volumes.files import Files
@@ -81,6 +81,11 @@ class Netfs(Backend[SeenRemote]):
             yield f"protocol_version: is for NFS, and format is {format}"
         if version and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", str(version)):
             yield f"protocol_version: {version!r} is not a version, as in '4.1'"
+
+    @classmethod
+    def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
+        for folder in fs.exports(host, params["host"]):
+            yield Offer(cls.type, {"host": params["host"], "dir": folder, "format": "nfs"})
 
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         return frozenset({_plain(_source(pool))} if pool.type == self.type and pool.hosts else ())

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from .. import _options
 from .._host import Reader
-from .._model import Adapter, Pool, Seen
+from .._model import Adapter, Offer, Pool, Seen
 from .._plan import Steps
 from .._tools import scsi
 from .._volumes import luns
@@ -74,6 +74,11 @@ class Scsi(Backend[SeenHost]):
             return frozenset()
         number = scsi.number(host, pool.adapter)
         return frozenset({str(pool.adapter) if number is None else f"SCSI host host{number}"})
+
+    @classmethod
+    def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
+        for adapter, folder in scsi.adapters(host):
+            yield Offer(cls.type, {"adapter": adapter}, content=folder)
 
     def probe(self, host: Reader) -> SeenHost:
         adapter = self.pool.adapter

@@ -10,7 +10,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from .._host import Mount, Reader
+from .._host import LIMIT, Mount, Reader
 from .._model import Refused
 from .._plan import Action, Steps, run
 from . import files
@@ -69,6 +69,12 @@ def make(host: Reader, format: str, device: str) -> Action:
             "file system by other means."
         )
     return run(f"make an {format} file system on {device}", tool, device)
+
+
+def exports(host: Reader, server: str) -> list[str]:
+    """The directories that an NFS server offers; a directory may have blanks, its clients none."""
+    argv = ("showmount", "--no-headers", "--exports", server)
+    return [line.rsplit(None, 1)[0] for line in host.ask(*argv, limit=LIMIT).splitlines()]
 
 
 def at(mounts: t.Sequence[Mount], target: str) -> Mount | None:

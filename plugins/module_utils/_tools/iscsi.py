@@ -42,9 +42,13 @@ class Portal:
     port: str
     group: str = "1"
 
-    def __str__(self) -> str:
+    @property
+    def server(self) -> str:
         address = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{address}:{self.port},{self.group}"
+        return f"{address}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.server},{self.group}"
 
 
 @dataclass(frozen=True)
