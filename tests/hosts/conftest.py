@@ -102,6 +102,15 @@ def name_of(variant: tuple[str, bool]) -> str:
     return suite if libvirt else f"{suite}-plain"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """With pytest-xdist, the tests of a file that share a host run where it is."""
+    for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        shared = params.get("each_host") or params.get("libvirt_host")
+        group = f"{item.path.stem}-{shared or 'plain_host' in item.fixturenames}"
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 class Hosts:
     """Hosts that are booted when the first test asks, and anew after one that failed."""
 

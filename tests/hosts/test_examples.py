@@ -29,7 +29,7 @@ def examples(module: Path) -> list[dict[str, Any]]:
 def test_examples(host: Driven, module: Path) -> None:
     rows = examples(module)
     tasks = [
-        {**task(key[len(PREFIX) :], **row[key]), "check": row.get("check_mode", False)}
+        {**task(key[len(PREFIX) :], **(row[key] or {})), "check": row.get("check_mode", False)}
         for row in rows
         for key in row
         if key.startswith(PREFIX)

@@ -302,7 +302,7 @@ def _volume(number: int, name: str, said: Said) -> dict[str, str]:
         "lv_uuid": f"uuid-of-{name}",
         "lv_size": str(said["size"]),
         "lv_active": "active" if active else "",
-        "lv_device_open": "open" if said.get("open") else "",
+        "lv_device_open": "open" if said.get("open") else "" if active else "unknown",
         "lv_attr": said.get("attr", "-wi-a-----" if active else "-wi-------"),
         "origin": said.get("origin", ""),
         "lv_kernel_major": "253" if active else "-1",

@@ -96,13 +96,18 @@ def _volume(host: Reader, group: lvm.Group, row: lvm.Row, segments: t.Sequence[l
         backing_path=f"/dev/{group.name}/{origin}" if origin and origin[0] != "[" else "",
         extents=tuple(extent for segment in segments for extent in _extents(group, segment)),
         listed=active and not thin,
-        users=("an open device",) if row["lv_device_open"] and not thin_pool(row) else (),
+        users=("an open device",) if _open(row) else (),
     )
 
 
 def thin_pool(row: lvm.Row) -> bool:
     """Whether a volume is a thin pool, which LVM itself keeps open."""
     return row["lv_attr"][0] == _THIN_POOL
+
+
+def _open(row: lvm.Row) -> bool:
+    # Of an inactive volume LVM says "unknown": it has no device that could be open.
+    return bool(row["lv_active"] and row["lv_device_open"]) and not thin_pool(row)
 
 
 def _node_size(host: Reader, row: lvm.Row) -> int:
