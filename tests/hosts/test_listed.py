@@ -18,8 +18,7 @@ INFO = task("pool_info", name="maps", volumes=True)
 
 def paths(host: Driven) -> list[str]:
     """The kernel names of the disk that is there twice."""
-    found = host.sh("grep -l LABMPATH0 /run/udev/data/b8:* | sed s.*/b..").split()
-    return sorted(host.sh(f"basename $(readlink /sys/dev/block/{n})").strip() for n in found)
+    return host.sh(f"ls /sys/block/$(basename $(readlink -f {MAP}))/slaves").split()
 
 
 def until(host: Driven, script: str) -> None:
