@@ -106,7 +106,7 @@ class FakeHost(Reader):
             count = name.rpartition("p" if name[0] == "n" else name[:3])[2] + "\n"
             self.files[f"{sysfs}/{name}/partition"] = count
             self.files[f"{sysfs}/{name}/dev"] = part["number"] + "\n"
-            self.files[f"{sysfs}/{name}/size"] = "2048\n"
+            self.files[f"{sysfs}/{name}/size"] = f"{part.get('size', 0) // 512}\n"
             self._put_disk(f"/dev/{name}", part)
 
     def _put_volumes(self, name: str, group: Said) -> None:

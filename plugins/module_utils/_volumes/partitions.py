@@ -123,6 +123,7 @@ class Partitions(base.Volumes):
         self.pool = pool
         self.device = pool.devices[0]
         self.stem, self.folder = "", "/dev"
+        self.unknown: list[int] = []
         self.table: partitions.Table | None = None
         self._space: Space | None = None
 
@@ -133,6 +134,7 @@ class Partitions(base.Volumes):
             return []
         self.stem = stem(host, self.pool, device)
         self.folder = folder(host, device)
+        self.unknown = _unknown(host, device, self.table)
         found = read(host, self.pool, device, self.table)
         return _with_users(host, device, found) if users else found
 
@@ -210,8 +212,24 @@ class Partitions(base.Volumes):
                 )
         return sorted(leaving, key=lambda volume: volume.number, reverse=True)
 
+    def leftovers(self) -> Steps:
+        """An interrupted run may have told the table only."""
+        for number in self.unknown:
+            yield partitions.tell_kernel(self.device, number)
+
     def settle(self) -> Steps:
         yield partitions.settle()
+
+
+def _unknown(host: Reader, disk: block.Device, table: partitions.Table) -> list[int]:
+    """The partitions that the kernel should know as they are, and does not."""
+    if table.label not in partitions.TYPED or folder(host, disk) != "/dev":
+        return []
+    kernel = {part.partition: part.size for part in block.parts(host, disk)}
+    wanted = {part.number: part.end - part.start for part in table.parts}
+    outer = {table.extended.number} if table.extended else set()  # is always short to the kernel
+    numbers = sorted({*kernel, *wanted} - outer)
+    return [number for number in numbers if kernel.get(number) != wanted.get(number)]
 
 
 def folder(host: Reader, device: block.Device) -> str:
