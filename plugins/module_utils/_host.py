@@ -29,6 +29,7 @@ READING = (
     ("lvm", "fullreport"),
     ("parted", "--machine"),  # what changes a table is never asked for machine-readable output
     ("sfdisk", "--json"),
+    ("udevadm", "settle"),  # waits
     ("virsh", "--readonly"),
     ("wipefs", "--no-act"),
 )

@@ -211,6 +211,7 @@ class FakeHost(Reader):
             ("lsattr", "-d"): self._lsattr,
             ("parted", "--machine"): self._parted,
             ("sfdisk", "--json"): self._sfdisk,
+            ("udevadm", "settle"): lambda: "",
             ("dmsetup", "status"): lambda *_words: str(self.said.get("multipath") or ""),
         }
         return 0, answers[tuple(argv[:2])](*argv[2:]), ""

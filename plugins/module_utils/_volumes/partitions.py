@@ -294,6 +294,7 @@ def _used(table: partitions.Table, part: partitions.Part) -> int:
 
 def _with_users(host: Reader, disk: block.Device, volumes: t.Sequence[Volume]) -> list[Volume]:
     """The volumes with who uses them: mounts, swap, holders, LVM, and processes."""
+    host.ask("udevadm", "settle")  # udev opens what is new, for a moment
     mounts = host.mounts()
     groups = lvm.look(host) if host.has("lvm") else lvm.NOTHING
     parts = {part.partition: part for part in block.parts(host, disk)}
