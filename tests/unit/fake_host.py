@@ -34,6 +34,7 @@ import typing as t
 from ansible_collections.poolwright.storage.plugins.module_utils import _registry, _xml
 from ansible_collections.poolwright.storage.plugins.module_utils._host import Entry, Node, Reader
 from ansible_collections.poolwright.storage.plugins.module_utils._model import (
+    Adapter,
     Permissions,
     Pool,
     Refused,
@@ -54,6 +55,7 @@ def definition(name: str, said: t.Any) -> str:
         key: tuple(v) if isinstance(v, list) else v for key, v in said.items()
     }
     fields["permissions"] = Permissions(**fields.get("permissions", {}))
+    fields["adapter"] = Adapter(**fields["adapter"]) if "adapter" in fields else None
     return _xml.render(Pool(**{"name": name, "uuid": f"{0:08}-0000-0000-0000-{0:012}", **fields}))
 
 
