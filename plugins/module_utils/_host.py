@@ -24,8 +24,12 @@ MIB = 1 << 20
 
 # Commands that only look, by how they begin.
 READING = (
+    ("dmsetup", "status"),
     ("lsattr", "-d"),
     ("lvm", "fullreport"),
+    ("parted", "--machine"),  # what changes a table is never asked for machine-readable output
+    ("sfdisk", "--json"),
+    ("udevadm", "settle"),  # waits
     ("virsh", "--readonly"),
     ("wipefs", "--no-act"),
 )
@@ -145,6 +149,24 @@ class Reader:
                 return _node(os.stat(path))
             except (FileNotFoundError, NotADirectoryError):
                 return None
+
+    def devices(self, path: str) -> dict[str, str]:
+        """The block devices in a directory: their paths there by number, links followed.
+
+        Of several names of one device the first in the directory's own order, as libvirt takes it.
+        """
+        found: dict[str, str] = {}
+        with _looking(path):
+            try:
+                names = os.listdir(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return {}
+        for name in names:
+            full = os.path.join(path, name)
+            node = self.node(full)
+            if node and node.device:
+                found.setdefault(node.device, full)
+        return found
 
     def entries(self, path: str) -> list[Entry]:
         """One level of a directory, as libvirt reads it.
@@ -284,6 +306,11 @@ class Writer(Reader):
                 os.fsync(file.fileno())
             os.rename(path + ".new", path)
             _sync(folder)
+
+    def tell(self, path: str, text: str) -> None:
+        """Writes to a file of the kernel's, which takes it as a command."""
+        with _looking(path), open(path, "wb", buffering=0) as file:
+            file.write(text.encode())
 
     def symlink(self, path: str, target: str) -> None:
         with _looking(path):

@@ -115,7 +115,7 @@ def volume_faults(
         if there is None and wish.capacity is None:
             yield f"{wish.name}: is not there, and capacity does not say how large it is to be"
             continue
-        if there and wish.format and there.format and wish.format != there.format:
+        if there and wish.format and not volumes.same(there, wish.format):
             yield f"{wish.name}: is a {there.format} volume, and {wish.format} is wanted"
         yield from _space_faults(pool, volumes, wish, there, room)
 
@@ -131,16 +131,17 @@ def _space_faults(
     if allocation > capacity:
         yield f"{wish.name}: allocation {show(allocation)} is more than capacity {show(capacity)}"
     cost = volumes.cost(wish, capacity, allocation) - volumes.cost(wish, own, 0)
-    if not room.take(cost):
-        yield f"{wish.name}: takes {show(cost)}, and pool {pool.name} has {show(room.free)} free"
+    fault = room.take(cost, wish, there)
+    if fault:
+        yield f"{wish.name}: {fault}"
 
 
 def _freed(volumes: Volumes, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]) -> Room:
     """The pool's space once the volumes that go have gone."""
     room = volumes.room()
-    room.free += sum(
-        seen[wish.name].allocation for wish in wanted if not wish.present and wish.name in seen
-    )
+    for wish in wanted:
+        if not wish.present and wish.name in seen:
+            room.give(seen[wish.name])
     return room
 
 
@@ -156,7 +157,7 @@ def volume_steps(
     """
     going = [seen[wish.name] for wish in wanted if not wish.present and wish.name in seen]
     staying = [volume for volume in seen.values() if volume not in going]
-    for volume in _top_first(going):
+    for volume in volumes.removal(list(_top_first(going))):
         yield volume.name, _remove(volumes, volume, staying)
     room = _freed(volumes, wanted, seen)
     for wish in wanted:
@@ -169,7 +170,7 @@ def _want(
 ) -> Steps:
     capacity, allocation = _sizes(volumes, wish, there, room)
     if there is None:
-        room.take(volumes.cost(wish, capacity, allocation))
+        room.take(volumes.cost(wish, capacity, allocation), wish, None)
         yield from volumes.create(wish, capacity, allocation)
         return
     own = there.capacity
@@ -182,7 +183,7 @@ def _want(
     if capacity != own:
         if capacity < own:
             _unused(there)
-        room.take(volumes.cost(wish, capacity, 0) - volumes.cost(wish, own, 0))
+        room.take(volumes.cost(wish, capacity, 0) - volumes.cost(wish, own, 0), wish, there)
         yield from volumes.resize(there, capacity)
     yield from volumes.allocate(there, allocation)
     yield from files.permissions(there.path, wish.permissions, there.permissions)
@@ -192,8 +193,8 @@ def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> 
     """Capacity and allocation in bytes; what is not given stays as it is."""
     own = there.capacity if there else 0
     step = volumes.step(there.format if there else wish.format or "raw")
-    capacity = _bytes(wish.capacity, room, own, step) if wish.capacity else own
-    return capacity, _bytes(wish.allocation, room, own, 1)
+    capacity = _bytes(wish.capacity, room, there, step) if wish.capacity else own
+    return capacity, _bytes(wish.allocation, room, there, 1)
 
 
 def _top_first(volumes: t.Sequence[Volume]) -> t.Iterator[Volume]:
@@ -220,16 +221,17 @@ def _remove(volumes: Volumes, there: Volume, staying: t.Sequence[Volume]) -> Ste
 def _unused(volume: Volume) -> None:
     if volume.users:
         raise Refused(
-            f"Nothing was changed: volume {volume.name} is in use by {', '.join(volume.users)}. "
+            f"Nothing was changed: volume {volume.name} is in use: {', '.join(volume.users)}. "
             "Stop what uses it, then run the task again."
         )
 
 
-def _bytes(size: Size | None, room: Room, own: int, step: int) -> int:
-    """A wish in bytes; ``own`` is what the volume has already, which counts as free to itself."""
+def _bytes(size: Size | None, room: Room, there: Volume | None, step: int) -> int:
+    """A wish in bytes; what the volume has already counts as free to itself."""
     if size is None:
         return 0
     if not size.relative:
         return round_up(size.bytes, step)
-    of = room.free + own if size.free else room.total
+    own = there.capacity if there else 0
+    of = room.free_for(there) + own if size.free else room.total
     return int(of * size.share) // step * step

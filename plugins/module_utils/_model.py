@@ -118,6 +118,8 @@ class Volume:
     extents: tuple[Extent, ...] = ()
     listed: bool = True
     data: bool = True
+    number: int = 0  # of a partition
+    written: str = ""  # the format that libvirt's XML gives it, where that is not ``format``
     users: tuple[str, ...] = ()
 
 
@@ -133,7 +135,9 @@ class Seen:
     * ``ready``: built
 
     ``active`` is ``None`` where the storage itself knows no difference (a directory).
-    ``users`` says in words who uses the pool right now.
+    ``users`` says in words who uses the pool right now, ``warnings`` what an administrator should
+    know though no task is the worse for it.  ``free`` are the gaps between the volumes, where a
+    volume needs a gap of its own.
     """
 
     state: str
@@ -144,6 +148,8 @@ class Seen:
     available: int = 0
     allocation: int = 0
     volumes: tuple[Volume, ...] = ()
+    free: tuple[Extent, ...] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,9 @@ class Action:
     args: tuple[t.Any, ...]
     command: str
     risk: str = ""
+    joins: int = (
+        0  # with a neighbour that begins with the same so many words, one command does both
+    )
 
     def shown(self) -> dict[str, str]:
         """The action as it stands in a result."""
@@ -52,9 +55,32 @@ class Stopped(Exception):
         self.left = [action.shown() for action in left]
 
 
-def run(text: str, *argv: str, risk: str = "", stdin: str = "") -> Action:
+def run(text: str, *argv: str, risk: str = "", stdin: str = "", joins: int = 0) -> Action:
     """The action that runs a command; ``stdin`` is never shown."""
-    return Action(text, "run", (argv, stdin), " ".join(shlex.quote(arg) for arg in argv), risk)
+    command = " ".join(shlex.quote(arg) for arg in argv)
+    return Action(text, "run", (argv, stdin), command, risk, joins)
+
+
+def joined(plan: t.Iterable[Action]) -> t.Iterator[Action]:
+    """The plan with as few commands as will do."""
+    last: Action | None = None
+    for action in plan:
+        both = _joined(last, action) if last else None
+        if last and not both:
+            yield last
+        last = both or action
+    if last:
+        yield last
+
+
+def _joined(one: Action, two: Action) -> Action | None:
+    if not one.joins or (one.joins, one.risk) != (two.joins, two.risk):
+        return None
+    first, second = one.args[0], two.args[0]
+    if first[: one.joins] != second[: two.joins]:
+        return None
+    argv = (*first, *second[two.joins :])
+    return run(f"{one.text}, {two.text}", *argv, risk=one.risk, joins=one.joins)
 
 
 def call(text: str, verb: str, *args: t.Any, risk: str = "", command: str = "") -> Action:

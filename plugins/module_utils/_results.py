@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from . import _xml
-from ._model import Permissions, Pool, Seen, Stored, Volume
+from ._model import Extent, Permissions, Pool, Seen, Stored, Volume
 
 Result = t.Dict[str, t.Any]
 
@@ -32,6 +32,8 @@ def pool(wanted: Pool, stored: Stored, seen: Seen | None) -> Result:
         "source": _source(wanted),
         "permissions": _permissions(wanted.permissions),
         "mount_options": list(wanted.mount_options),
+        "free_extents": _extents(sized.free) if sized and sized.free is not None else None,
+        "warnings": list(seen.warnings) if seen else [],
         "xml": stored.xml or None,
     }
 
@@ -63,6 +65,10 @@ def _given(part: t.Any) -> Result | None:
     return {key: value or None for key, value in vars(part).items()} if part else None
 
 
+def _extents(extents: t.Sequence[Extent]) -> list[Result]:
+    return [vars(extent) for extent in extents]
+
+
 def _permissions(wanted: Permissions) -> Result:
     return {
         "mode": wanted.mode or None,
@@ -92,6 +98,6 @@ def volume(pool_name: str, found: Volume, formatted: bool) -> Result:
         "backing": {"path": found.backing_path, "format": found.backing_format or None}
         if found.backing_path
         else None,
-        "extents": [vars(extent) for extent in found.extents],
+        "extents": _extents(found.extents),
         "xml": _xml.render_volume(found, formatted),
     }

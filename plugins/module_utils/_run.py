@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.common.respawn import (
@@ -30,7 +30,9 @@ SYSTEM_PYTHONS = ("/usr/bin/python3", "/usr/libexec/platform-python", "/usr/bin/
 class Look:
     """What was seen and decided at one moment.
 
-    ``before`` and ``after`` are the definition, where the task is about one.
+    ``before`` and ``after`` are the definition, where the task is about one.  ``rescan`` are steps
+    that make the kernel look for volumes by itself; they are done before the plan, and are a change
+    where ``volumes`` are others afterwards.
     """
 
     plan: tuple[Action, ...]
@@ -38,6 +40,9 @@ class Look:
     title: str = ""
     before: str = ""
     after: str = ""
+    warnings: tuple[str, ...] = ()
+    rescan: tuple[Action, ...] = ()
+    volumes: tuple[str, ...] = ()
 
 
 class Module(AnsibleModule):
@@ -132,17 +137,31 @@ def bug(error: Exception) -> str:
 
 
 def _performed(module: Module, look: t.Callable[[Reader], Look]) -> dict[str, t.Any]:
+    earnest = not module.check_mode
     seen = look(Reader(module.execute))
+    if earnest and seen.rescan:
+        seen = _rescanned(module, look, seen)
     guard(seen.plan, module.params["allow"])
     result = {
         "changed": bool(seen.plan),
         "plan": [action.shown() for action in seen.plan],
         "diff": _diff(seen),
     }
-    if seen.plan and not module.check_mode:
+    if earnest and seen.plan:
         apply(seen.plan, Writer(module.execute))
         seen = _again(look, Reader(module.execute), seen.plan)
+    for text in seen.warnings:
+        module.warn(text)
     return {**seen.result, **result}
+
+
+def _rescanned(module: Module, look: t.Callable[[Reader], Look], seen: Look) -> Look:
+    guard(seen.plan, module.params["allow"])
+    apply(seen.rescan, Writer(module.execute))
+    fresh = look(Reader(module.execute))
+    if fresh.volumes == seen.volumes:
+        return fresh
+    return replace(fresh, plan=(*seen.rescan, *fresh.plan))
 
 
 def _again(look: t.Callable[[Reader], Look], host: Reader, done: t.Sequence[Action]) -> Look:

@@ -11,7 +11,7 @@ import uuid
 
 from . import _lifecycle, _options, _registry, _results, _xml
 from ._host import Reader
-from ._model import Pool, Refused, Stored
+from ._model import Pool, Refused, Seen, Stored
 from ._pools.base import Backend
 from ._run import Look, Module, perform
 
@@ -50,13 +50,31 @@ def _look(
     else:
         _no_conflict(host, backend, others)
         _no_move(backend.pool, stored)
-    seen = backend.probe(host)
-    plan = tuple(_lifecycle.pool_steps(backend, registry, stored, seen, wish))
-    after = "" if leaving and wish.state != "inactive" else stored.xml
+    return _decided(backend, registry, stored, backend.probe(host), wish)
+
+
+def _decided(
+    backend: Backend[t.Any],
+    registry: _registry.Registry,
+    stored: Stored,
+    seen: Seen,
+    wish: _lifecycle.Wish,
+) -> Look:
+    leaving = wish.state not in ("present", "active")
+    after = stored.xml if wish.state == "inactive" else ""
     if not leaving:
         after = _xml.render(backend.stored(seen, stored.pool), stored.xml)
     there = _results.pool(stored.pool, stored, seen) if stored.pool else None
-    return Look(plan, {"pool": there}, f"definition of pool {name}", stored.xml, after)
+    return Look(
+        tuple(_lifecycle.pool_steps(backend, registry, stored, seen, wish)),
+        {"pool": there},
+        title=f"definition of pool {backend.pool.name}",
+        before=stored.xml,
+        after=after,
+        warnings=seen.warnings,
+        rescan=() if leaving or not wish.refresh else tuple(backend.rescan(seen)),
+        volumes=tuple(volume.path for volume in seen.volumes),
+    )
 
 
 def _same(

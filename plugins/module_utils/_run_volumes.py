@@ -11,7 +11,7 @@ import typing as t
 from . import _lifecycle, _options, _registry, _results, _size
 from ._host import Reader
 from ._model import Permissions, Refused, Seen, Stored, Volume
-from ._plan import Action
+from ._plan import Action, joined
 from ._pools import all as pools
 from ._pools.base import Backend
 from ._run import Look, Module, perform
@@ -93,8 +93,8 @@ class _Task:
             wish: tuple(way)
             for wish, way in _lifecycle.volume_steps(volumes, wanted, seen, self.params["allow"])
         }
-        plan = [*volumes.leftovers(), *(action for way in steps.values() for action in way)]
-        plan += _told(registry, stored, seen.values(), plan)
+        plan = [*volumes.leftovers(), *joined(action for way in steps.values() for action in way)]
+        plan += [*(volumes.settle() if plan else ()), *_told(registry, stored, seen.values(), plan)]
         shown = [
             {
                 "name": wish.name,

@@ -147,7 +147,7 @@ def _volume_target(root: Element, volume: Volume, formatted: bool) -> None:
     target = etree.SubElement(root, "target")
     etree.SubElement(target, "path").text = volume.path
     if formatted:
-        etree.SubElement(target, "format", type=volume.format)
+        etree.SubElement(target, "format", type=volume.written or volume.format)
     _set_permissions(root, volume.permissions)
     if volume.timestamps:
         stamps = etree.SubElement(target, "timestamps")

@@ -254,6 +254,26 @@ pool:
       description: The mount options besides libvirt's own.
       type: list
       elements: str
+    free_extents:
+      description:
+        - The gaps between the volumes, where a volume needs a gap of its own. Null for pools of other types and for one that does not
+          run.
+      type: list
+      elements: dict
+      contains:
+        device:
+          description: The device.
+          type: str
+        start:
+          description: The first byte.
+          type: int
+        end:
+          description: The byte behind the last one.
+          type: int
+    warnings:
+      description: What an administrator should know though the pool works, such as a failed path of a multipath map.
+      type: list
+      elements: str
     xml:
       description: The definition as it is stored.
       type: str

@@ -18,6 +18,10 @@ open        path: who has it open
 users       name: number, of users and of groups alike
 programs    what the host has
 commands    program: {code, errors} where it fails
+files       path: text, for what the kernel or udev tells there; folders: path: names
+multipath   what dmsetup tells of multipath maps
+
+A disk's ``table`` is what parted prints of it, ``types`` are the partition types by first sector.
 """
 
 from __future__ import annotations
@@ -70,6 +74,8 @@ class FakeHost(Reader):
             if what is not None and what.get("kind", "dir") != "link":
                 self.nodes[path] = _node(what)
         self._put_proc()
+        self.files.update(self._get("files"))
+        self.folders.update(self._get("folders"))
 
     def _get(self, key: str) -> Said:
         said = self.said.get(key) or {}
@@ -97,9 +103,10 @@ class FakeHost(Reader):
             self.files[f"/sys/class/block/{holder}/dm/name"] = f"name-of-{holder}\n"
         self.folders[sysfs] = ["holders", "size", *disk.get("parts", {})]
         for name, part in disk.get("parts", {}).items():
-            self.files[f"{sysfs}/{name}/partition"] = "1\n"
+            count = name.rpartition("p" if name[0] == "n" else name[:3])[2] + "\n"
+            self.files[f"{sysfs}/{name}/partition"] = count
             self.files[f"{sysfs}/{name}/dev"] = part["number"] + "\n"
-            self.files[f"{sysfs}/{name}/size"] = "2048\n"
+            self.files[f"{sysfs}/{name}/size"] = f"{part.get('size', 0) // 512}\n"
             self._put_disk(f"/dev/{name}", part)
 
     def _put_volumes(self, name: str, group: Said) -> None:
@@ -202,6 +209,10 @@ class FakeHost(Reader):
             ("lvm", "fullreport"): self._lvm,
             ("virsh", "--readonly"): self._virsh,
             ("lsattr", "-d"): self._lsattr,
+            ("parted", "--machine"): self._parted,
+            ("sfdisk", "--json"): self._sfdisk,
+            ("udevadm", "settle"): lambda: "",
+            ("dmsetup", "status"): lambda *_words: str(self.said.get("multipath") or ""),
         }
         return 0, answers[tuple(argv[:2])](*argv[2:]), ""
 
@@ -212,6 +223,17 @@ class FakeHost(Reader):
             for kind in self._get("disks")[path].get("dirt", ())
         ]
         return json.dumps({"signatures": rows}) if rows else ""
+
+    def _parted(self, _script: str, path: str, *_words: str) -> str:
+        return str(self._get("disks")[path]["table"])
+
+    def _sfdisk(self, path: str) -> str:
+        types = self._get("disks")[path].get("types", {})
+        rows = [{"start": start, "type": kind} for start, kind in types.items()]
+        return json.dumps({"partitiontable": {"partitions": rows}})
+
+    def devices(self, path: str) -> dict[str, str]:
+        return {node.device: p for p, node in self.nodes.items() if p.startswith(f"{path}/")}
 
     def _lsattr(self, path: str) -> str:
         return f"{'---C---' if self._get('paths')[path]['cow'] == 'no' else '-------'} {path}\n"

@@ -11,15 +11,21 @@ import typing as t
 from .._model import Pool, Refused
 from .base import Backend
 from .dir import Dir
+from .disk import Disk
 from .fs import Fs
 from .logical import Logical
+from .mpath import Mpath
+from .scsi import Scsi
 
 BACKENDS: t.Mapping[str, type[Backend[t.Any]]] = {
     kind.type: kind
     for kind in (
         Dir,
+        Disk,
         Fs,
         Logical,
+        Mpath,
+        Scsi,
     )
 }
 

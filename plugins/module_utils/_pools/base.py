@@ -87,6 +87,10 @@ class Backend(abc.ABC, t.Generic[S]):
     def delete(self, seen: S) -> Steps:
         return iter(())
 
+    def rescan(self, seen: S) -> Steps:
+        """Makes the kernel look for volumes that it does not know yet; loses and makes nothing."""
+        return iter(())
+
     def volumes(self) -> Volumes | None:
         """The knowledge of this pool's volumes; ``None`` where they cannot be made."""
         return None

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 from dataclasses import dataclass
 
@@ -19,11 +20,15 @@ UNKNOWN = "unknown data"
 
 @dataclass(frozen=True)
 class Device:
-    """A block device.  ``path`` is as the task spells it, ``number`` is ``major:minor``."""
+    """A block device.  ``path`` is as the task spells it, ``number`` is ``major:minor``.
+
+    ``partition`` is its number in its table, 0 for a whole device.
+    """
 
     path: str
     number: str
     size: int
+    partition: int = 0
 
     @property
     def sysfs(self) -> str:
@@ -65,13 +70,20 @@ def sources(host: Reader, pool: Pool, more: t.Sequence[str] = ()) -> frozenset[s
 
 def users(host: Reader, device: Device, mounts: t.Sequence[Mount]) -> list[str]:
     """Who uses a device or a part of it, in words; empty where nobody does."""
+    found = own_users(host, device, mounts)
+    for part in parts(host, device):
+        found += [f"the disk of {part.path}, which is {user}" for user in users(host, part, mounts)]
+    return found
+
+
+def own_users(host: Reader, device: Device, mounts: t.Sequence[Mount]) -> list[str]:
+    """Who uses a device as a whole, in words."""
     found = [f"mounted at {mount.target}" for mount in mounts if mounted(host, mount, device)]
     if device.number in _swaps(host):
         found.append("used as swap")
     for holder in host.names(f"{device.sysfs}/holders") or []:
-        found.append(_holder(host, holder))
-    for part in parts(host, device):
-        found += [f"the disk of {part.path}, which is {user}" for user in users(host, part, mounts)]
+        if not _mapped_partition(host, f"/sys/class/block/{holder}"):
+            found.append(_holder(host, holder))
     return found
 
 
@@ -80,11 +92,27 @@ def parts(host: Reader, device: Device) -> list[Device]:
     found = []
     for name in host.names(device.sysfs) or []:
         folder = f"{device.sysfs}/{name}"
-        if host.read(f"{folder}/partition"):
-            number = (host.read(f"{folder}/dev") or "").strip()
-            size = int(host.read(f"{folder}/size") or 0) * 512
-            found.append(Device(f"/dev/{name}", number, size))
+        count = int(host.read(f"{folder}/partition") or 0)
+        if count:
+            found.append(_part(host, folder, f"/dev/{name}", count))
+    for holder in host.names(f"{device.sysfs}/holders") or []:
+        folder = f"/sys/class/block/{holder}"
+        count = _mapped_partition(host, folder)
+        if count:
+            name = (host.read(f"{folder}/dm/name") or "").strip()
+            found.append(_part(host, folder, f"/dev/mapper/{name}", count))
     return found
+
+
+def _part(host: Reader, folder: str, path: str, count: int) -> Device:
+    number = (host.read(f"{folder}/dev") or "").strip()
+    return Device(path, number, int(host.read(f"{folder}/size") or 0) * 512, count)
+
+
+def _mapped_partition(host: Reader, folder: str) -> int:
+    """The number of a partition of a device mapper device: one of its own, whose uuid tells."""
+    found = re.match(r"part(\d+)-", host.read(f"{folder}/dm/uuid") or "")
+    return int(found.group(1)) if found else 0
 
 
 def dirt(host: Reader, devices: t.Sequence[Device]) -> dict[str, str]:

@@ -52,6 +52,9 @@ class Found:
         return next((g for g in self.groups.values() if number in g.devices), None)
 
 
+NOTHING = Found({}, frozenset())
+
+
 def look(host: Reader) -> Found:
     """All that LVM knows; one command however many groups and volumes there are."""
     argv = ["lvm", "fullreport", "--reportformat", "json", "--units", "b", "--nosuffix"]

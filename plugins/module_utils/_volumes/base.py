@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from .._host import Node, Reader
 from .._model import Permissions, Volume
 from .._plan import Steps
-from .._size import Size
+from .._size import Size, show
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,20 @@ class Room:
         self.total = total
         self.free = free
 
-    def take(self, count: int) -> bool:
-        """Takes ``count`` bytes (gives back where negative); false where so many are not free."""
+    def free_for(self, there: Volume | None) -> int:
+        """How much more a volume can have; ``None`` is one that is still to be made."""
+        return self.free
+
+    def take(self, count: int, wanted: Wanted, there: Volume | None) -> str:
+        """Takes ``count`` bytes (gives back where negative), or says what is against it."""
         if count > self.free:
-            return False
+            return f"takes {show(count)}, and the pool has {show(self.free)} free"
         self.free -= count
-        return True
+        return ""
+
+    def give(self, gone: Volume) -> None:
+        """Takes back what a volume has that is to be removed."""
+        self.free += gone.allocation
 
 
 class Volumes(abc.ABC):
@@ -52,7 +60,7 @@ class Volumes(abc.ABC):
 
     @abc.abstractmethod
     def room(self) -> Room:
-        """The pool's space, as it was when last looked at."""
+        """The pool's space, as it was when last looked at; it is counted down while planning."""
 
     @abc.abstractmethod
     def step(self, format: str) -> int:
@@ -80,6 +88,18 @@ class Volumes(abc.ABC):
 
     def allocate(self, seen: Volume, allocation: int) -> Steps:
         """Reserves space for the first bytes of a volume that has less."""
+        return iter(())
+
+    def same(self, there: Volume, format: str) -> bool:
+        """Whether a volume that is there has the format that is wanted."""
+        return there.format in ("", format)
+
+    def removal(self, leaving: t.Sequence[Volume]) -> t.Sequence[Volume]:
+        """The order in which volumes can be removed."""
+        return leaving
+
+    def settle(self) -> Steps:
+        """Steps after all others, until the volumes can be seen as they are."""
         return iter(())
 
     def leftovers(self) -> Steps:

@@ -1,0 +1,160 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Pools that are a disk, whose partitions are the volumes."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+
+from .. import _options
+from .._host import Reader
+from .._model import Extent, Pool, Seen
+from .._plan import Steps, run
+from .._tools import block, lvm, partitions
+from .._volumes.partitions import Partitions, read
+from .base import Backend
+
+FORMATS = ["gpt", "dos", "dvh", "mac", "bsd", "pc98", "sun"]
+# What wipefs may call a device that holds a partition table; it knows no bsd label.
+_TABLES = {"gpt", "PMBR", "dos", "sgi", "mac", "sun", block.UNKNOWN}
+
+
+@dataclass(frozen=True)
+class SeenDisk(Seen):
+    """``inside`` are the names of the partitions, of whatever table."""
+
+    inside: tuple[str, ...] = ()
+
+
+class Disk(Backend[SeenDisk]):
+    type = "disk"
+    options: t.ClassVar[_options.Spec] = {
+        "device": {"type": "path"},
+        "format": {"type": "str", "choices": FORMATS},
+        "path": {"type": "path"},
+        "part_separator": {"type": "bool"},
+    }
+    required = ("device",)
+    formatted = True
+
+    @classmethod
+    def define(cls, host: Reader, params: t.Mapping[str, t.Any], pool: Pool) -> Pool:
+        return replace(
+            pool,
+            devices=pool.devices[:1] if params["device"] is None else (params["device"],),
+            format=_options.text(params, "format", pool.format or "gpt"),
+            path=_options.path(params, "path", pool.path or "/dev"),
+            part_separator=_options.yes_no(params, "part_separator", pool.part_separator),
+        )
+
+    @classmethod
+    def faults(cls, params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+        yield from _options.path_faults(params, "device")
+        yield from _options.path_faults(params, "path")
+        path = params.get("path")
+        if isinstance(path, str) and path.startswith("/") and f"{path}/"[:5] != "/dev/":
+            yield f"path: {path!r} is not below /dev, where partitions have their names"
+
+    def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
+        return block.sources(host, pool)
+
+    @property
+    def _device(self) -> str:
+        return self.pool.devices[0]
+
+    @property
+    def _label(self) -> str:
+        """libvirt itself takes "unknown" for dos."""
+        return "dos" if self.pool.format == "unknown" else self.pool.format
+
+    def probe(self, host: Reader) -> SeenDisk:
+        device = block.find(host, self._device)
+        if device is None:
+            return SeenDisk("missing")
+        mounts = host.mounts()
+        users = block.own_users(host, device, mounts)
+        if users and not self.leaving:
+            raise self.nothing(
+                f"{self._device}, the device of pool {self.pool.name}, is {' and '.join(users)}."
+            )
+        dirt = block.dirt(host, [device]).get(device.path, "")
+        table = None
+        if dirt and set(dirt.split(" and ")) <= _TABLES:
+            table = partitions.look(host, device.path)
+        if table and table.label == self._label:
+            return self._ready(host, device, table)
+        return self._unbuilt(host, device, dirt, table)
+
+    def _ready(self, host: Reader, device: block.Device, table: partitions.Table) -> SeenDisk:
+        volumes = tuple(read(host, self.pool, device, table))
+        free = tuple(Extent(self._device, start, end) for start, end in table.free)
+        return SeenDisk(
+            "ready",
+            users=tuple(_users(host, device)) if self.given.get("state") == "deleted" else (),
+            capacity=max(extent[1] for extent in [*table.free, *map(_span, table.parts)]),
+            available=sum(gap.end - gap.start for gap in free),
+            allocation=sum(v.allocation for v in volumes if v.format != "extended"),
+            volumes=volumes,
+            free=free,
+            inside=tuple(volume.name for volume in volumes),
+        )
+
+    def _unbuilt(
+        self, host: Reader, device: block.Device, dirt: str, table: partitions.Table | None
+    ) -> SeenDisk:
+        users = [] if self.leaving else _users(host, device)
+        if users:
+            raise self.nothing(
+                f"{self._device} is not empty and in use: {' and '.join(users)}. Name another "
+                f"device for pool {self.pool.name}."
+            )
+        if table:
+            inside = [part.path for part in block.parts(host, device)]
+            dirt = f"a {table.label} partition table" + (
+                f" with {', '.join(inside)}" if inside else ""
+            )
+        return SeenDisk("foreign" if dirt else "blank", dirt={device.path: dirt} if dirt else {})
+
+    def build(self, seen: SeenDisk) -> Steps:
+        if seen.state == "missing":
+            raise block.missing(self._device, self.pool.name)
+        for device, dirt in seen.dirt.items():
+            yield from block.wipe(device, dirt)
+        yield partitions.make_label(self._device, self._label)
+        yield partitions.settle()
+
+    def delete(self, seen: SeenDisk) -> Steps:
+        if seen.state != "ready":
+            return
+        if seen.users:
+            raise self.nothing(
+                f"pool {self.pool.name} is in use: {', '.join(seen.users)}. Stop what uses it, "
+                "then run the task again."
+            )
+        text = f"wipe the partition table from {self._device}"
+        if seen.inside:
+            text += f" with {', '.join(seen.inside)}"
+        yield block.wipe_signatures(self._device, text, risk="delete" if seen.inside else "")
+        yield block.zero_ends(self._device, f"blank both ends of {self._device}")
+        text = f"let the kernel read {self._device} again"
+        yield run(text, "blockdev", "--rereadpt", self._device)
+
+    def volumes(self) -> Partitions:
+        return Partitions(self.pool)
+
+
+def _users(host: Reader, device: block.Device) -> list[str]:
+    """Who uses a disk or its partitions; a volume group that is not active shows only in LVM."""
+    users = block.users(host, device, host.mounts())
+    groups = lvm.look(host) if host.has("lvm") else lvm.NOTHING
+    for each in (device, *block.parts(host, device)):
+        group = groups.group_of(each.number)
+        users += [f"{each.path} belongs to volume group {group.name}"] if group else []
+    return users
+
+
+def _span(part: partitions.Part) -> tuple[int, int]:
+    return part.start, part.end

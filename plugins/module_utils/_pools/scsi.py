@@ -1,0 +1,132 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Pools that list the LUNs of a SCSI host."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass, replace
+
+from .. import _options
+from .._host import Reader
+from .._model import Adapter, Pool, Seen
+from .._plan import Steps
+from .._tools import scsi
+from .._volumes import luns
+from .base import Backend
+
+_ADAPTER: _options.Spec = {
+    "type": {"type": "str", "choices": ["scsi_host", "fc_host"], "default": "scsi_host"},
+    "name": {"type": "str"},
+    "parent": {"type": "str"},
+    "wwnn": {"type": "str"},
+    "wwpn": {"type": "str"},
+    "address": {"type": "str"},
+    "unique_id": {"type": "int"},
+    "managed": {"type": "bool"},
+}
+_PATTERNS = {
+    "name": (r"(scsi_)?host\d+", "host0"),
+    "parent": (r"scsi_host\d+", "scsi_host5"),
+    "wwnn": (r"(0x)?[0-9a-fA-F]{16}", "20000000c9831b4b"),
+    "wwpn": (r"(0x)?[0-9a-fA-F]{16}", "10000000c9831b4b"),
+    "address": (r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]", "0000:00:1f.2"),
+}
+
+
+@dataclass(frozen=True)
+class SeenHost(Seen):
+    """``number`` is the kernel's of the SCSI host."""
+
+    number: int = -1
+
+
+class Scsi(Backend[SeenHost]):
+    type = "scsi"
+    options: t.ClassVar[_options.Spec] = {
+        "adapter": {"type": "dict", "options": _ADAPTER},
+        "path": {"type": "path"},
+    }
+    required = ("adapter",)
+
+    @classmethod
+    def define(cls, host: Reader, params: t.Mapping[str, t.Any], pool: Pool) -> Pool:
+        given = params["adapter"]
+        return replace(
+            pool,
+            adapter=pool.adapter if given is None else _adapter(given),
+            path=_options.path(params, "path", pool.path or "/dev/disk/by-path"),
+        )
+
+    @classmethod
+    def faults(cls, params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+        yield from _options.path_faults(params, "path")
+        path = params.get("path")
+        if isinstance(path, str) and path.startswith("/") and f"{path}/"[:5] != "/dev/":
+            yield f"path: {path!r} is not below /dev, where LUNs have their names"
+        adapter = params.get("adapter")
+        if isinstance(adapter, dict):
+            yield from _adapter_faults(adapter)
+
+    def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
+        if pool.type != "scsi" or pool.adapter is None:
+            return frozenset()
+        number = scsi.number(host, pool.adapter)
+        return frozenset({str(pool.adapter) if number is None else f"SCSI host host{number}"})
+
+    def probe(self, host: Reader) -> SeenHost:
+        adapter = self.pool.adapter
+        number = scsi.number(host, adapter) if adapter else None
+        if number is None and not self.leaving:
+            raise self.nothing(
+                f"the SCSI host of pool {self.pool.name}, {_words(adapter)}, does not exist. "
+                "Attach it, or correct adapter; ls /sys/class/scsi_host lists those there are."
+            )
+        if number is None:
+            return SeenHost("missing", active=False)
+        volumes = tuple(luns.read(host, number, self.pool.path))
+        size = sum(volume.capacity for volume in volumes)
+        return SeenHost(
+            "ready",
+            number=number,
+            capacity=size,
+            allocation=size,
+            volumes=volumes,
+            warnings=tuple(
+                f"{volume.path} ({volume.name}) is not in {self.pool.path}, so libvirt does not "
+                f"show it in pool {self.pool.name}. Take another path, such as /dev/disk/by-id."
+                for volume in volumes
+                if not volume.listed
+            ),
+        )
+
+    def rescan(self, seen: SeenHost) -> Steps:
+        yield from scsi.rescan(seen.number)
+
+
+def _adapter(given: t.Mapping[str, t.Any]) -> Adapter:
+    told = {key: value for key, value in given.items() if value is not None}
+    if "managed" in told:
+        told["managed"] = "yes" if told["managed"] else "no"
+    return Adapter(**{key: str(value) for key, value in told.items()})
+
+
+def _adapter_faults(given: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    for key, (pattern, example) in _PATTERNS.items():
+        value = given.get(key)
+        if isinstance(value, str) and not re.fullmatch(pattern, value):
+            yield f"adapter: {key}: {value!r} is not like {example}"
+    told = {key for key, value in given.items() if value is not None} - {"type"}
+    if given.get("type") == "fc_host":
+        if not {"wwnn", "wwpn"} <= told <= {"wwnn", "wwpn", "parent", "managed"}:
+            yield "adapter: fc_host needs wwnn and wwpn, and may have parent and managed"
+    elif told not in ({"name"}, {"address", "unique_id"}):
+        yield "adapter: scsi_host needs either name, or address and unique_id, and nothing else"
+
+
+def _words(adapter: Adapter | None) -> str:
+    told = vars(adapter).items() if adapter else ()
+    return ", ".join(f"{key} {value}" for key, value in told if value)

@@ -1,0 +1,56 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""SCSI hosts: which one an adapter means (sysfs)."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._host import Reader
+from .._model import Adapter
+from .._plan import Action, call, run
+
+_SCSI, _FC = "/sys/class/scsi_host", "/sys/class/fc_host"
+
+
+def number(host: Reader, adapter: Adapter) -> int | None:
+    """The number of the host that an adapter means; ``None`` where there is none such."""
+    if adapter.type == "fc_host":
+        return next((n for n in _numbers(host, _FC) if _has_wwns(host, n, adapter)), None)
+    if adapter.address:
+        return next((n for n in _numbers(host, _SCSI) if _is_at(host, n, adapter)), None)
+    wanted = int(adapter.name.rpartition("host")[2])
+    return wanted if wanted in _numbers(host, _SCSI) else None
+
+
+def rescan(number: int) -> t.Iterator[Action]:
+    """Makes the kernel look for LUNs on a host; those that are there stay as they are."""
+    path = f"{_SCSI}/host{number}/scan"
+    text = f"look for new LUNs on host{number}"
+    yield call(text, "tell", path, "- - -", command=f"echo '- - -' > {path}")
+    yield run("wait for the names of the LUNs", "udevadm", "settle")
+
+
+def _numbers(host: Reader, folder: str) -> list[int]:
+    return sorted(int(name[4:]) for name in host.names(folder) or [] if name.startswith("host"))
+
+
+def _is_at(host: Reader, number: int, adapter: Adapter) -> bool:
+    folder = f"{_SCSI}/host{number}"
+    unique_id = (host.read(f"{folder}/unique_id") or "").strip()
+    return adapter.address in host.real(folder).split("/") and unique_id == adapter.unique_id
+
+
+def _has_wwns(host: Reader, number: int, adapter: Adapter) -> bool:
+    folder = f"{_FC}/host{number}"
+    return all(
+        _wwn(host.read(f"{folder}/{name}") or "") == _wwn(wanted)
+        for name, wanted in (("node_name", adapter.wwnn), ("port_name", adapter.wwpn))
+    )
+
+
+def _wwn(text: str) -> str:
+    text = text.strip().lower()
+    return text[2:] if text.startswith("0x") else text

@@ -1,0 +1,310 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Volumes that are partitions of a disk."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+
+from .._host import MIB, Reader
+from .._model import Extent, Permissions, Pool, Refused, Volume
+from .._plan import Steps
+from .._size import round_up, show
+from .._tools import block, files, fs, lvm, partitions
+from . import base
+
+_FIRST_LOGICAL = 5
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Unused bytes ``start`` to ``end`` (exclusive); ``logical`` inside the extended partition."""
+
+    start: int
+    end: int
+    logical: bool = False
+
+    def room_from(self, sector: int) -> int:
+        """Where a partition can begin: at a whole MiB, a logical one behind its own record."""
+        return round_up(max(self.start, 1) + (2 * sector if self.logical else 0), MIB)
+
+
+class Space(base.Room):
+    """Gaps and numbers that are free, counted down while a list of volumes is planned."""
+
+    def __init__(self, table: partitions.Table, stem: str) -> None:
+        self.label, self.sector, self.stem = table.label, table.sector, stem
+        self.gaps = [Gap(*gap, table.is_logical(gap[0])) for gap in table.free]
+        self.parts = {part.number: part for part in table.parts}
+        self.placed: dict[str, partitions.Part] = {}
+        usable = sum(self._usable(gap) for gap in self.gaps)
+        super().__init__(sum(part.end - part.start for part in table.parts) + usable, usable)
+
+    def _usable(self, gap: Gap) -> int:
+        return max(0, gap.end - gap.room_from(self.sector))
+
+    def free_for(self, there: Volume | None) -> int:
+        if there is None:
+            return max((self._usable(gap) for gap in self.gaps), default=0)
+        gap = self._behind(there.extents[0].end)
+        return gap.end - there.extents[0].end if gap else 0
+
+    def _behind(self, end: int) -> Gap | None:
+        # parted counts the records between logical partitions to neither side.
+        return next((gap for gap in self.gaps if 0 <= gap.start - end < MIB), None)
+
+    def numbers(self) -> t.Iterator[int]:
+        """The numbers that the next partition can get: the kernel allows no other."""
+        if self.label != "dos":
+            yield next(n for n in range(1, len(self.parts) + 2) if n not in self.parts)
+            return
+        yield from [n for n in range(1, _FIRST_LOGICAL) if n not in self.parts][:1]
+        if any(part.format == "extended" for part in self.parts.values()):
+            yield max([_FIRST_LOGICAL - 1, *self.parts]) + 1
+
+    def take(self, count: int, wanted: base.Wanted, there: Volume | None) -> str:
+        if there:
+            return self._grow(count, there)
+        names = {f"{self.stem}{number}": number for number in self.numbers()}
+        if wanted.name not in names:
+            return (
+                "the kernel names partitions by their numbers, and the next one can only be "
+                f"{' or '.join(names)}"
+            )
+        number = names[wanted.name]
+        logical = self.label == "dos" and number >= _FIRST_LOGICAL
+        fits = [g for g in self.gaps if g.logical == logical and self._usable(g) >= count]
+        if not fits:
+            largest = max((self._usable(g) for g in self.gaps if g.logical == logical), default=0)
+            return f"takes {show(count)}, and the largest gap for it has {show(largest)}"
+        gap = min(fits, key=self._usable)
+        self._place(gap, number, count, wanted)
+        return ""
+
+    def _place(self, gap: Gap, number: int, count: int, wanted: base.Wanted) -> None:
+        start = gap.room_from(self.sector)
+        part = partitions.Part(number, start, start + count, wanted.format or "none")
+        self.parts[number] = self.placed[wanted.name] = part
+        self.gaps.remove(gap)
+        self.gaps += [Gap(gap.start, start, gap.logical), Gap(part.end, gap.end, gap.logical)]
+        if part.format == "extended":
+            self.gaps.append(Gap(part.start + 2 * self.sector, part.end, True))
+
+    def _grow(self, count: int, there: Volume) -> str:
+        free = self.free_for(there)
+        if count > free:
+            return f"has {show(free)} free behind it, and {show(count)} more are wanted"
+        gap = self._behind(there.extents[0].end)
+        if gap and count > 0:
+            self.gaps.remove(gap)
+            self.gaps.append(Gap(there.extents[0].end + count, gap.end, gap.logical))
+        return ""
+
+    def give(self, gone: Volume) -> None:
+        lost = self.parts.pop(gone.number)
+        logical = lost.number >= _FIRST_LOGICAL and self.label == "dos"
+        if lost.format == "extended":
+            self.gaps = [gap for gap in self.gaps if not gap.logical]
+        start, end = lost.start, lost.end
+        for gap in [g for g in self.gaps if g.logical == logical]:
+            if 0 <= gap.start - end < MIB or 0 <= start - gap.end < MIB:
+                self.gaps.remove(gap)
+                start, end = min(start, gap.start), max(end, gap.end)
+        self.gaps.append(Gap(start, end, logical))
+
+
+class Partitions(base.Volumes):
+    """``stem`` is what the partitions' names begin with, and their numbers follow."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.device = pool.devices[0]
+        self.stem, self.folder = "", "/dev"
+        self.unknown: list[int] = []
+        self.table: partitions.Table | None = None
+        self._space: Space | None = None
+
+    def look(self, host: Reader, users: bool = False) -> list[Volume]:
+        self.table = partitions.look(host, self.device)
+        device = block.find(host, self.device)
+        if self.table is None or device is None:
+            return []
+        self.stem = stem(host, self.pool, device)
+        self.folder = folder(host, device)
+        self.unknown = _unknown(host, device, self.table)
+        found = read(host, self.pool, device, self.table)
+        return _with_users(host, device, found) if users else found
+
+    def room(self) -> Space:
+        if self.table is None:
+            raise Refused(f"Nothing was changed: {self.device} has no partition table.")
+        self._space = Space(self.table, self.stem)
+        return self._space
+
+    def step(self, format: str) -> int:
+        return self.table.sector if self.table else 512
+
+    def same(self, there: Volume, format: str) -> bool:
+        fat = {"fat16", "fat32"}  # GPT has one type for both
+        return format in ("none", there.format) or {format, there.format} <= fat
+
+    def faults(self, wanted: base.Wanted) -> t.Iterator[str]:
+        label = self.table.label if self.table else ""
+        outer = self.table.extended if self.table else None
+        if wanted.format and wanted.format not in partitions.FORMATS:
+            yield (
+                f"{wanted.name}: {wanted.format} is no type of a partition; there are "
+                f"{', '.join(partitions.FORMATS)}"
+            )
+        elif wanted.format == "extended" and label != "dos":
+            yield f"{wanted.name}: only a dos partition table has an extended partition"
+        elif wanted.format == "extended" and outer and f"{self.stem}{outer.number}" != wanted.name:
+            yield f"{wanted.name}: {self.device} has an extended partition already"
+        elif wanted.format not in ("", "none") and label not in partitions.TYPED:
+            yield f"{wanted.name}: partitions of a {label} table get no type here; leave format out"
+        if wanted.allocation and wanted.allocation != wanted.capacity:
+            yield f"{wanted.name}: a partition takes all its space at once; leave allocation out"
+
+    def cost(self, wanted: base.Wanted, capacity: int, allocation: int) -> int:
+        return capacity
+
+    def create(self, wanted: base.Wanted, capacity: int, allocation: int) -> Steps:
+        if self._space is None:
+            return
+        part = self._space.placed[wanted.name]
+        logical = self._space.label == "dos" and part.number >= _FIRST_LOGICAL
+        yield partitions.make(self.device, self._space.label, part, logical)
+        if wanted.permissions != Permissions():
+            # udev gives the node its own ones, and has to be done with it.
+            yield partitions.settle()
+            path = f"{self.folder}/{wanted.name}"
+            yield from files.permissions(path, wanted.permissions, Permissions())
+
+    def resize(self, seen: Volume, capacity: int) -> Steps:
+        label = self.table.label if self.table else ""
+        if label not in partitions.TYPED or seen.format == "extended":
+            raise Refused(
+                f"Nothing was changed: partition {seen.name} is not resized; only those of gpt and "
+                "dos tables are, and no extended ones."
+            )
+        sectors = capacity // self.step("")
+        risk = "shrink" if capacity < seen.capacity else ""
+        yield from partitions.resize(self.device, seen.number, sectors, risk)
+
+    def delete(self, seen: Volume) -> Steps:
+        yield partitions.remove(self.device, seen.number)
+
+    def removal(self, leaving: t.Sequence[Volume]) -> t.Sequence[Volume]:
+        """From the last to the first, because the kernel moves up logical ones behind a gap."""
+        numbers = {volume.number for volume in leaving}
+        for part in self.table.parts if self.table and self.table.label == "dos" else ():
+            behind = part.number >= _FIRST_LOGICAL and part.number not in numbers
+            before = [v for v in leaving if _FIRST_LOGICAL <= v.number < part.number]
+            inside = [v for v in leaving if v.format == "extended"]
+            if behind and (before or inside):
+                gone, left = (before or inside)[0].name, f"{self.stem}{part.number}"
+                raise Refused(
+                    f"Nothing was changed: without partition {gone}, {left} would get another name "
+                    f"or be lost. Remove {left} as well, or first."
+                )
+        return sorted(leaving, key=lambda volume: volume.number, reverse=True)
+
+    def leftovers(self) -> Steps:
+        """An interrupted run may have told the table only."""
+        for number in self.unknown:
+            yield partitions.tell_kernel(self.device, number)
+
+    def settle(self) -> Steps:
+        yield partitions.settle()
+
+
+def _unknown(host: Reader, disk: block.Device, table: partitions.Table) -> list[int]:
+    """The partitions that the kernel should know as they are, and does not."""
+    if table.label not in partitions.TYPED or folder(host, disk) != "/dev":
+        return []
+    kernel = {part.partition: part.size for part in block.parts(host, disk)}
+    wanted = {part.number: part.end - part.start for part in table.parts}
+    outer = {table.extended.number} if table.extended else set()  # is always short to the kernel
+    numbers = sorted({*kernel, *wanted} - outer)
+    return [number for number in numbers if kernel.get(number) != wanted.get(number)]
+
+
+def folder(host: Reader, device: block.Device) -> str:
+    """Where the kernel or udev has the nodes of a disk's partitions."""
+    return "/dev/mapper" if host.node(f"{device.sysfs}/dm") else "/dev"
+
+
+def stem(host: Reader, pool: Pool, device: block.Device) -> str:
+    """What the names of partitions begin with: that of the disk, and p after a digit."""
+    mapped = folder(host, device) == "/dev/mapper"
+    name = (device.path if mapped else host.real(device.path)).rpartition("/")[2]
+    apart = name[-1].isdigit() or (mapped and pool.part_separator == "yes")
+    return f"{name}p" if apart else name
+
+
+def read(host: Reader, pool: Pool, device: block.Device, table: partitions.Table) -> list[Volume]:
+    """The partitions as volumes; what each one is to the kernel comes from sysfs."""
+    links = {} if pool.path == "/dev" else host.devices(pool.path)
+    begin = f"{folder(host, device)}/{stem(host, pool, device)}"
+    kernel = {part.partition: part for part in block.parts(host, device)}
+    return [
+        _volume(host, pool, table, part, f"{begin}{part.number}", kernel.get(part.number), links)
+        for part in table.parts
+    ]
+
+
+def _volume(
+    host: Reader,
+    pool: Pool,
+    table: partitions.Table,
+    part: partitions.Part,
+    full: str,
+    own: block.Device | None,
+    links: t.Mapping[str, str],
+) -> Volume:
+    path = links.get(own.number, own.path) if own else full
+    node = host.node(path)
+    size = part.end - part.start
+    return Volume(
+        name=full.rpartition("/")[2],
+        path=path,
+        key=path,
+        type="block",
+        format=part.format,
+        written="none",
+        capacity=size,
+        allocation=_used(table, part),
+        physical=own.size if own else size,
+        permissions=node.permissions if node else Permissions(),
+        timestamps=base.times(node) if node else (),
+        extents=(Extent(pool.devices[0], part.start, part.end),),
+        number=part.number,
+    )
+
+
+def _used(table: partitions.Table, part: partitions.Part) -> int:
+    """An extended partition has what its logical ones have."""
+    if part.format != "extended":
+        return part.end - part.start
+    return sum(p.end - p.start for p in table.parts if table.is_logical(p.start))
+
+
+def _with_users(host: Reader, disk: block.Device, volumes: t.Sequence[Volume]) -> list[Volume]:
+    """The volumes with who uses them: mounts, swap, holders, LVM, and processes."""
+    host.ask("udevadm", "settle")  # udev opens what is new, for a moment
+    mounts = host.mounts()
+    groups = lvm.look(host) if host.has("lvm") else lvm.NOTHING
+    parts = {part.partition: part for part in block.parts(host, disk)}
+    held = fs.holders(host, [volume.path for volume in volumes])
+    found = []
+    for volume in volumes:
+        part = parts.get(volume.number)
+        who = [*block.users(host, part, mounts)] if part else []
+        group = groups.group_of(part.number) if part else None
+        who += [f"volume group {group.name}"] if group else []
+        who += [f"process {process}" for process in held[volume.path]]
+        found.append(replace(volume, users=tuple(who)))
+    return found

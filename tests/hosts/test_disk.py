@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) poolwright.storage contributors
+"""Disk pools and their partitions; what sfdisk and the data say is what must not change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import Driven, Result, blank, task
+from test_states import four, sh, still
+
+DATA = {"name": "data", "device": blank(0)}
+NVME = "/dev/disk/by-id/nvme-QEMU_NVMe_Ctrl_LABNVME0"
+GONE = task("pool_disk", name="data", state="deleted", allow=["delete"])
+BLANK = sh(
+    f"wipefs --no-act {blank(0)}; cmp -n 1048576 {blank(0)} /dev/zero; ls {blank(0)}-* 2>/dev/null"
+)
+CANARY = "canary of a neighbour"
+
+
+def volumes(*rows: Result, **options: Any) -> Result:
+    return task("volumes", pool="data", volumes=list(rows), **options)
+
+
+def row(name: str, capacity: str, kind: str | None = None) -> Result:
+    return {"name": name, "capacity": capacity, **({"format": kind} if kind else {})}
+
+
+def gone(*names: str) -> Result:
+    rows = [{"name": name, "state": "absent"} for name in names]
+    return volumes(*rows, allow=["delete"])
+
+
+def kernel_name(host: Driven, path: str) -> str:
+    return host.sh(f"basename $(readlink -f {path})").strip()
+
+
+def dump(says: str) -> Result:
+    """The table: start, size and type of each partition."""
+    script = (
+        f"sfdisk --dump {blank(0)} | sed -n 's/.* : start= *//; T; s/ uuid=[^,]*,//; s/ //g; p'"
+    )
+    return sh(script, says)
+
+
+def canary(name: str) -> Result:
+    return sh(f"printf '{CANARY}' > /dev/{name}; sync")
+
+
+def kept(name: str) -> Result:
+    return sh(f"head -c {len(CANARY)} /dev/{name}", CANARY)
+
+
+GPT_TABLE = (
+    '2048,size=204800,type=0FC63DAF-8483-4772-8E79-3D69D8477DE4,name="linux"\n'
+    '206848,size=102400,type=E6D6D379-F507-44C2-A23C-238F2A3DF928,name="linux-lvm"\n'
+    '309248,size=58594,type=A19D880F-05FC-4D3B-A006-743F0F84911E,name="linux-raid"\n'
+    '368640,size=131072,type=0657FD6D-A4AB-43C4-84E5-0933C84B4F4F,name="linux-swap"\n'
+    '499712,size=81920,type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7,name="fat32"\n'
+    '581632,size={last},type=0FC63DAF-8483-4772-8E79-3D69D8477DE4,name="none"'
+)
+
+
+def test_gpt(each_host: Driven) -> None:
+    n = kernel_name(each_host, blank(0))
+    rows = [
+        row(f"{n}1", "100M", "linux"),
+        row(f"{n}2", "50M", "linux-lvm"),
+        row(f"{n}3", "30000000", "linux-raid"),
+        row(f"{n}4", "64M", "linux-swap"),
+        row(f"{n}5", "40M", "fat32"),
+        row(f"{n}6", "10M"),
+    ]
+    four(
+        each_host,
+        task("pool_disk", **DATA),
+        volumes(*rows),
+        dump(GPT_TABLE.format(last=20480)),
+        canary(f"{n}1"),
+        canary(f"{n}3"),
+        gone(f"{n}2"),
+        # Exactly the gap that is left: in it, and not behind all others.
+        volumes(*rows[:2], row(f"{n}6", "20M")),
+        dump(GPT_TABLE.format(last=40960)),
+        kept(f"{n}1"),
+        kept(f"{n}3"),
+        task("pool_disk", name="data", state="absent"),
+        task("pool_disk", **DATA, state="present", autostart=False),
+        kept(f"{n}1"),
+        GONE,
+        BLANK,
+    )
+
+
+def test_dos(each_host: Driven) -> None:
+    n = kernel_name(each_host, blank(0))
+    rows = [
+        row(f"{n}1", "100M", "linux"),
+        row(f"{n}2", "600M", "extended"),
+        row(f"{n}5", "50M", "linux-swap"),
+        row(f"{n}6", "50M", "linux-lvm"),
+        row(f"{n}7", "20M", "fat16"),
+        row(f"{n}3", "40M", "fat32"),
+        row(f"{n}4", "100%FREE", "linux-raid"),
+    ]
+    stopped = task("pool_disk", name="data", state="inactive")
+    table = (
+        "2048,size=204800,type=83\n206848,size=1228800,type=f\n"
+        "1435648,size=81920,type=c\n1517568,size=2676736,type=fd\n"
+        "208896,size=102400,type=82\n313344,size=102400,type=8e\n417792,size=40960,type=e"
+    )
+    four(
+        each_host,
+        task("pool_disk", **DATA, format="dos"),
+        volumes(*rows),
+        dump(table),
+        canary(f"{n}1"),
+        canary(f"{n}6"),
+        gone(f"{n}7", f"{n}3"),
+        kept(f"{n}1"),
+        kept(f"{n}6"),
+        gone(f"{n}2", f"{n}5", f"{n}6", f"{n}7"),
+        kept(f"{n}1"),
+        stopped if each_host.libvirt else still(stopped),
+        GONE,
+        BLANK,
+    )
+
+
+@pytest.mark.parametrize("label", ["dvh", "mac", "bsd", "pc98", "sun"])
+def test_other_labels(each_host: Driven, label: str) -> None:
+    host = each_host
+    made = task("pool_disk", **DATA, format=label)
+    host.tasks(made)
+    info = host.tasks(made, task("pool_info", name="data", volumes=True))
+    assert not info[0]["changed"], info[0]["plan"]
+    there = [volume["name"] for volume in info[1]["pools"][0]["volumes"]]
+    n = kernel_name(host, blank(0))
+    # mac, dvh and sun labels have entries of their own.
+    name = next(f"{n}{k}" for k in range(1, 20) if f"{n}{k}" not in there)
+    wanted = volumes(row(name, "100M"))
+    found = host.tasks(wanted, wanted, gone(name), GONE)
+    assert [each["changed"] for each in found] == [True, False, True, True], found
+    assert host.sh(str(BLANK["shell"]), check=False).strip() == BLANK["says"]
+
+
+def test_nvme(each_host: Driven) -> None:
+    """A p stands behind a digit."""
+    n = kernel_name(each_host, NVME) + "p"
+    four(
+        each_host,
+        task("pool_disk", name="data", device=NVME),
+        volumes(row(f"{n}1", "100M"), row(f"{n}2", "100M"), row(f"{n}3", "100M")),
+        gone(f"{n}2"),
+        sh(f"ls /dev/{n}?", f"/dev/{n}1\n/dev/{n}3"),
+        GONE,
+    )
+
+
+def test_in_use(each_host: Driven) -> None:
+    """What is in use stays, and is not in the way of the others."""
+    host = each_host
+    n = kernel_name(host, blank(0))
+    rows = [row(f"{n}{k}", "100M") for k in range(1, 6)]
+    host.tasks(task("pool_disk", **DATA), volumes(*rows))
+    host.sh(f"""set -e
+        mkfs.ext4 -q /dev/{n}1; mkdir -p /mnt/one; mount /dev/{n}1 /mnt/one
+        mkswap -q /dev/{n}2; swapon /dev/{n}2
+        vgcreate -q busy /dev/{n}3
+        echo precious > /mnt/one/file
+    """)
+    whats = {1: "mounted at /mnt/one", 2: "used as swap", 3: "volume group busy"}
+    tasks = [gone(f"{n}{k}") for k in whats]
+    tasks.append(task("pool_disk", name="data", state="deleted", allow=["delete", "interrupt"]))
+    tasks.append(task("pool_disk", **DATA, format="dos", allow=["overwrite", "interrupt"]))
+    tasks.append(volumes(row("wrong", "10M")))
+    found = host.drive("refused", tasks=tasks)
+    assert found["touched"] == []
+    messages = []
+    for foreseen, earnest in found["answers"]:
+        assert earnest.get("failed")
+        assert foreseen["msg"] == earnest["msg"]
+        assert earnest["msg"].startswith("Nothing was changed: ")
+        messages.append(earnest["msg"])
+    for message, what in zip(messages, [*whats.values(), "mounted", "mounted"], strict=False):
+        assert what in message
+    assert f"can only be {n}6" in messages[-1]
+    changed = host.tasks(gone(f"{n}4"), volumes(row(f"{n}4", "80M"), row(f"{n}5", "120M")))
+    assert [each["changed"] for each in changed] == [True, True]
+    assert host.sh("cat /mnt/one/file").strip() == "precious"
+    host.sh(f"umount /mnt/one; swapoff /dev/{n}2; vgremove -q busy; pvremove -q /dev/{n}3")
+    host.tasks(GONE)

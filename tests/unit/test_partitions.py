@@ -1,0 +1,114 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Partitions: what parted printed, where a new one goes, and how few commands that takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from ansible_collections.poolwright.storage.plugins.module_utils._model import (
+    Extent,
+    Pool,
+    Refused,
+    Volume,
+)
+from ansible_collections.poolwright.storage.plugins.module_utils._plan import joined
+from ansible_collections.poolwright.storage.plugins.module_utils._tools import partitions
+from ansible_collections.poolwright.storage.plugins.module_utils._volumes.base import Wanted
+from ansible_collections.poolwright.storage.plugins.module_utils._volumes.partitions import (
+    Partitions,
+    Space,
+)
+
+MIB = 1 << 20
+
+# parted 3.6: one primary, an extended with three logical ones, of which 7 lies before 6.
+PRINTED = """BYT;
+/dev/sdi:2147483648B:scsi:512:512:msdos:LAB BLANK3:;
+1:1024B:1048575B:1047552B:free;
+1:1048576B:53477375B:52428800B:::lvm;
+2:53477376B:629145599B:575668224B:::lba;
+1:53478400B:54312959B:834560B:free;
+5:54525952B:106954751B:52428800B:::swap;
+1:106954752B:115153919B:8199168B:free;
+7:115343360B:136314879B:20971520B:::lba;
+1:136314880B:200017919B:63703040B:free;
+6:200278016B:221249535B:20971520B:::;
+1:221249536B:629145599B:407896064B:free;
+1:629145600B:2147483647B:1518338048B:free;
+"""
+
+
+def table() -> partitions.Table:
+    found = partitions.parse(PRINTED)
+    assert found
+    parts = (replace(p, format="extended") if p.number == 2 else p for p in found.parts)
+    return replace(found, parts=tuple(parts))
+
+
+def gpt(*free: tuple[int, int]) -> Space:
+    return Space(partitions.Table("gpt", 512, (), free), "sdb")
+
+
+def test_a_table_is_read() -> None:
+    found = table()
+    assert found.label == "dos"
+    assert [part.number for part in found.parts] == [1, 2, 5, 7, 6]
+    assert found.parts[0] == partitions.Part(1, 1048576, 53477376)
+    assert found.free[0] == (1024, 1048576)
+
+
+@pytest.mark.parametrize("label", ["unknown", "loop"])
+def test_what_is_no_table(label: str) -> None:
+    assert partitions.parse(PRINTED.replace("msdos", label)) is None
+
+
+def test_the_smallest_gap_that_fits_exactly() -> None:
+    space = gpt((17408, 3072 * MIB), (5120 * MIB, 5220 * MIB))
+    assert space.take(100 * MIB, Wanted("sdb1"), None) == ""
+    assert space.placed["sdb1"].start == 5120 * MIB
+    assert space.take(3071 * MIB, Wanted("sdb2"), None) == ""
+    assert space.placed["sdb2"].start == MIB
+    assert "the largest gap for it has 0 bytes" in space.take(MIB, Wanted("sdb3"), None)
+
+
+def test_a_wrong_name_is_told_the_right_one() -> None:
+    assert "can only be sdb1" in gpt((17408, 100 * MIB)).take(MIB, Wanted("sdb2"), None)
+    assert "can only be sdi3 or sdi8" in Space(table(), "sdi").take(MIB, Wanted("x"), None)
+
+
+def test_a_logical_partition_leaves_room_for_its_record() -> None:
+    space = Space(table(), "sdi")
+    assert space.take(59 * MIB, Wanted("sdi8"), None) == ""
+    assert space.placed["sdi8"].start == 136314880 + MIB
+
+
+def test_growing_takes_the_gap_behind() -> None:
+    space = Space(table(), "sdi")
+    there = Volume("sdi6", extents=(Extent("/dev/sdi", 200278016, 221249536),), number=6)
+    assert space.free_for(there) == 407896064
+    assert "free behind it" in space.take(407896065, Wanted("sdi6"), there)
+    assert space.take(407896064, Wanted("sdi6"), there) == ""
+    assert space.free_for(there) == 0
+
+
+def test_many_partitions_take_one_command() -> None:
+    parts = [
+        partitions.Part(n, n * MIB, (n + 1) * MIB, f) for n, f in ((1, "linux"), (2, "linux-lvm"))
+    ]
+    plan = list(joined(partitions.make("/dev/sdb", "gpt", part, False) for part in parts))
+    assert [action.command for action in plan] == [
+        "parted --script /dev/sdb mkpart linux ext2 1048576B 2097151B "
+        "mkpart linux-lvm ext2 2097152B 3145727B set 2 lvm on"
+    ]
+
+
+def test_a_logical_partition_in_the_middle_stays() -> None:
+    volumes = Partitions(Pool("disk", "d", devices=("/dev/sdi",)))
+    volumes.table, volumes.stem = table(), "sdi"
+    five, six, seven = (Volume(f"sdi{n}", number=n) for n in (5, 6, 7))
+    with pytest.raises(Refused, match="sdi7 would get another name"):
+        volumes.removal([five])
+    assert volumes.removal([five, six, seven]) == [seven, six, five]
