@@ -93,7 +93,7 @@ class Driven:
 
 SUITES = ("bookworm", "trixie")
 ALL = [(suite, libvirt) for suite in SUITES for libvirt in (True, False)]
-# Everything takes hours without KVM; CI runs the variants that differ most, and each case somewhere.
+# Everything takes hours without KVM: CI runs the variants that differ most.
 EVERYTHING = bool(os.environ.get("POOLWRIGHT_ALL"))
 VARIANTS = ALL if EVERYTHING else [("bookworm", True), ("trixie", False)]
 
