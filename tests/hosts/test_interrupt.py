@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import DISK, Driven, blank, task
+from conftest import DISK, EVERYTHING, Driven, blank, task
 
 NAME = "kill"
 PATH = "/srv/kill"
@@ -95,8 +95,13 @@ def with_registry(job: dict[str, Any], libvirt: str) -> dict[str, Any]:
     return {**job, "args": {**job["args"], "libvirt": libvirt}}
 
 
-@pytest.mark.parametrize("libvirt", ["ignored", "required"])
-@pytest.mark.parametrize("name", CASES)
+TOLD = CASES if EVERYTHING else ("fs", "lvs", "partitions")
+
+
+@pytest.mark.parametrize(
+    ("name", "libvirt"),
+    [*((name, "ignored") for name in CASES), *((name, "required") for name in TOLD)],
+)
 def test_goes_on_after_a_kill(host: Driven, name: str, libvirt: str) -> None:
     kernel = host.sh(f"basename $(readlink -f {blank(0)})").strip()
     case = json.loads(json.dumps(CASES[name]).replace("KERNEL", kernel))
