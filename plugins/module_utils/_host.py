@@ -36,6 +36,7 @@ READING = (
     ("parted", "--machine"),  # what changes a table is never asked for machine-readable output
     ("sfdisk", "--json"),
     ("showmount", "--no-headers", "--exports"),
+    ("udevadm", "settle"),  # waits
     ("virsh", "--readonly"),
     ("wipefs", "--no-act"),
 )

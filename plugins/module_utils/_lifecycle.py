@@ -223,7 +223,7 @@ def _remove(volumes: Volumes, there: Volume, staying: t.Sequence[Volume]) -> Ste
 def _unused(volume: Volume) -> None:
     if volume.users:
         raise Refused(
-            f"Nothing was changed: volume {volume.name} is in use by {', '.join(volume.users)}. "
+            f"Nothing was changed: volume {volume.name} is in use: {', '.join(volume.users)}. "
             "Stop what uses it, then run the task again."
         )
 

@@ -283,8 +283,8 @@ msg:
   returned: on failure
   type: str
   sample: >-
-    Nothing was changed, because the task would wipe a dos partition table with /dev/sdb1 from /dev/disk/by-id/scsi-35000c500a0000000, which destroys what is on a
-    device now (consent with allow: [overwrite]).
+    Nothing was changed, because the task would wipe a dos partition table with /dev/sdb1 from
+    /dev/disk/by-id/scsi-35000c500a0000000, which destroys what is on a device now (consent with allow: [overwrite]).
 done:
   description: The steps of RV(plan) that were done before the failure.
   returned: on failure

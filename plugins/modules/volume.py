@@ -12,7 +12,7 @@ short_description: Manage a volume of a storage pool
 description:
   - Makes, grows and removes one volume of a pool of any type that has volumes to make.
   - In pools of M(poolwright.storage.pool_dir) and M(poolwright.storage.pool_fs) a volume is a file, in those of
-    M(poolwright.storage.pool_logical) a logical volume.
+    M(poolwright.storage.pool_logical) a logical volume, in those of M(poolwright.storage.pool_disk) a partition.
   - For more than one volume use M(poolwright.storage.volumes), which looks at the pool once.
 extends_documentation_fragment:
   - poolwright.storage._allow
@@ -29,7 +29,7 @@ options:
     description:
       - The name of the volume, which for a file is the file's name.
       - It has no slash, no control character and at most 255 bytes, and does not begin or end with a blank. The name of a logical
-        volume has up to 127 letters, digits and C(+ _ . -).
+        volume has up to 127 letters, digits and C(+ _ . -). A partition has the name that the kernel gives it, such as V(sdb1).
     type: str
     required: true
     aliases:
@@ -49,30 +49,33 @@ options:
       - A number with a unit as libvirt reads it. V(K) and V(KiB) are 1024 bytes, V(KB) is 1000, and so on to V(E), in upper or
         lower case, with or without a blank. A number without a unit is bytes. Decimals are fine if the result is a whole number of
         bytes.
-      - V(50%) is a share of the whole pool. V(100%FREE) is a share of what is free, for logical volumes only; what the volume has already
-        counts as free.
+      - V(50%) is a share of the whole pool. V(100%FREE) is a share of what is free, for logical volumes and partitions only; what the
+        volume has already counts as free. For a new partition it is a share of the largest gap.
       - A larger size grows the volume. A smaller one is refused without O(allow=shrink).
     type: str
   allocation:
     description:
       - How many bytes of a raw file are reserved at once, written as O(capacity). If it is not given, a new file is sparse.
       - More than a file has reserves more. Less than it has changes nothing.
-      - A qcow2 image takes its space as it fills, and a logical volume all at once.
+      - A qcow2 image takes its space as it fills, and a logical volume or partition all at once.
     type: str
   format:
     description:
       - V(raw) or V(qcow2) for a file that is made. If it is not given, it is V(raw).
       - The format of a volume never changes. Another one than it has is an error.
-      - A logical volume has no format.
+      - A logical volume has no format. That of a partition is its type, one of V(none), V(linux), V(fat16), V(fat32), V(linux-swap),
+        V(linux-lvm), V(linux-raid) and, with a dos table, V(extended).
     type: str
 requirements:
   - qemu-img (Debian C(qemu-utils)) to make qcow2 volumes
   - lvm2 for the volumes of M(poolwright.storage.pool_logical)
+  - parted and sfdisk (Debian C(fdisk)) for those of M(poolwright.storage.pool_disk)
 notes:
   - The pool is defined and active, or the task is refused.
   - A volume in use is not removed and not shrunk. The message names the process that has it open.
   - A size that the pool rounds up, to a whole extent or sector, is equal to what it was rounded to.
-  - O(owner), O(group) and O(mode) of a logical volume are those of its device node, which udev makes anew at every boot.
+  - O(owner), O(group) and O(mode) of a logical volume or partition are those of its device node, which udev makes anew at every
+    boot.
   - A new file has the mode V('0600') if O(mode) is not given.
 seealso:
   - module: poolwright.storage.volumes
@@ -183,7 +186,7 @@ volume:
       description: V(file), V(block) or V(dir).
       type: str
     format:
-      description: The format, told by the file's first bytes. Null where volumes have none.
+      description: The format, told by the file's first bytes, or a partition's type. Null where volumes have none.
       type: str
     capacity:
       description: The size that a guest sees, in bytes.
@@ -234,7 +237,7 @@ volume:
           description: The format. Null if the image does not tell.
           type: str
     extents:
-      description: Where a logical volume lies.
+      description: Where a logical volume or partition lies.
       type: list
       elements: dict
       contains:

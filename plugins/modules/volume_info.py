@@ -100,7 +100,7 @@ volumes:
       description: V(file), V(block) or V(dir).
       type: str
     format:
-      description: The format, told by the file's first bytes. Null where volumes have none.
+      description: The format, told by the file's first bytes, or a partition's type. Null where volumes have none.
       type: str
     capacity:
       description: The size that a guest sees, in bytes.
@@ -151,7 +151,7 @@ volumes:
           description: The format. Null if the image does not tell.
           type: str
     extents:
-      description: Where a logical volume lies.
+      description: Where a logical volume or partition lies.
       type: list
       elements: dict
       contains:

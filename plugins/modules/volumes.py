@@ -48,7 +48,7 @@ options:
         description: How many bytes of a raw file are reserved at once. See O(poolwright.storage.volume#module:allocation).
         type: str
       format:
-        description: V(raw) or V(qcow2), for files. See O(poolwright.storage.volume#module:format).
+        description: V(raw) or V(qcow2) for files, the type for partitions. See O(poolwright.storage.volume#module:format).
         type: str
       mode:
         description: The permission bits, octal and quoted.
@@ -177,7 +177,7 @@ volumes:
           description: V(file), V(block) or V(dir).
           type: str
         format:
-          description: The format, told by the file's first bytes. Null where volumes have none.
+          description: The format, told by the file's first bytes, or a partition's type. Null where volumes have none.
           type: str
         capacity:
           description: The size that a guest sees, in bytes.
@@ -228,7 +228,7 @@ volumes:
               description: The format. Null if the image does not tell.
               type: str
         extents:
-          description: Where a logical volume lies.
+          description: Where a logical volume or partition lies.
           type: list
           elements: dict
           contains:

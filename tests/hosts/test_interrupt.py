@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
-from conftest import DISK, Driven, blank, task
+from conftest import DISK, EVERYTHING, Driven, blank, task
 
 NAME = "kill"
 PATH = "/srv/kill"
@@ -26,6 +27,7 @@ signed=$(blkid -p {" ".join(DISKS)})
 case $signed in *LVM2_member*) vgremove -ff -y {NAME};; esac
 [ -z "$signed" ] || for disk in {" ".join(DISKS)}; do
   blkdiscard --force $disk
+  blockdev --rereadpt $disk
 done
 udevadm settle
 """
@@ -52,6 +54,12 @@ CHANGED_LVS = volumes(("a", "", "12M"), ("b", "", "8M"), purge=True, allow=["del
 GONE = {"state": "deleted", "allow": ["delete"]}
 FILE = f"{PATH}/a"
 LV = f"/dev/{NAME}/a"
+WHOLE = task("pool_disk", name=NAME, device=blank(0))
+# KERNEL stands for the kernel's name of the disk, which the host tells.
+PARTS = volumes(("KERNEL1", "linux", "8M"), ("KERNEL2", "", "8M"), ("KERNEL3", "", "8M"))
+CHANGED_PARTS = volumes(
+    ("KERNEL1", "linux", "8M"), ("KERNEL2", "", "12M"), purge=True, allow=["delete"]
+)
 
 # "before" are tasks, "moments" counts kills between steps, "keep" is what a task must not lose.
 CASES: dict[str, dict[str, Any]] = {
@@ -71,6 +79,15 @@ CASES: dict[str, dict[str, Any]] = {
     "files-changed": {"before": [DIR, FILES], "task": CHANGED, "keep": FILE},
     "lvs": {"before": [SMALL], "task": LVS, "moments": 1},
     "lvs-changed": {"before": [SMALL, LVS], "task": CHANGED_LVS, "keep": LV},
+    "disk": {"task": WHOLE, "moments": 1},
+    "disk-deleted": {"before": [WHOLE, PARTS], "task": task("pool_disk", name=NAME, **GONE)},
+    "partitions": {"before": [WHOLE], "task": PARTS, "moments": 2},
+    "partitions-changed": {
+        "before": [WHOLE, PARTS],
+        "task": CHANGED_PARTS,
+        "keep": "/dev/KERNEL1",
+        "moments": 1,
+    },
 }
 
 
@@ -78,10 +95,16 @@ def with_registry(job: dict[str, Any], libvirt: str) -> dict[str, Any]:
     return {**job, "args": {**job["args"], "libvirt": libvirt}}
 
 
-@pytest.mark.parametrize("libvirt", ["ignored", "required"])
-@pytest.mark.parametrize("name", CASES)
+TOLD = CASES if EVERYTHING else ("fs", "lvs", "partitions")
+
+
+@pytest.mark.parametrize(
+    ("name", "libvirt"),
+    [*((name, "ignored") for name in CASES), *((name, "required") for name in TOLD)],
+)
 def test_goes_on_after_a_kill(host: Driven, name: str, libvirt: str) -> None:
-    case = CASES[name]
+    kernel = host.sh(f"basename $(readlink -f {blank(0)})").strip()
+    case = json.loads(json.dumps(CASES[name]).replace("KERNEL", kernel))
     host.sh("vgchange -ay labother >/dev/null 2>&1")
     keep = case.get("keep")
     found = host.drive(

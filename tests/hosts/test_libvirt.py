@@ -89,6 +89,24 @@ def test_libvirt_agrees(libvirt_host: Driven) -> None:
     host.tasks(*GONE)
 
 
+def test_libvirt_agrees_on_partitions(libvirt_host: Driven) -> None:
+    host = libvirt_host
+    host.tasks(task("pool_disk", name="data", device=blank(3), format="dos"))
+    disk = host.sh(f"basename $(readlink -f {blank(3)})").strip()
+    sizes = {1: "100M", 2: "600M", 5: "50M"}
+    rows: list[Result] = [{"name": f"{disk}{n}", "capacity": size} for n, size in sizes.items()]
+    rows[1]["format"] = "extended"
+    host.tasks(task("volumes", pool="data", volumes=rows))
+    row = host.tasks(task("pool_info", name="data", volumes=True))[0]["pools"][0]
+    # A partition's type is what libvirt does not tell.
+    assert [volume.pop("format") for volume in row["volumes"]] == ["linux", "extended", "linux"]
+    agree(host, {**row, "volumes": [{**volume, "format": "none"} for volume in row["volumes"]]})
+    free = xml(host, "pool-dumpxml", "data").findall("source/device/freeExtent")
+    theirs = [{key: int(each.get(key, "0")) for key in ("start", "end")} for each in free]
+    assert theirs == [{k: each[k] for k in ("start", "end")} for each in row["free_extents"]]
+    host.tasks(task("pool_disk", name="data", state="deleted", allow=["delete"]))
+
+
 def test_what_libvirt_made_is_adopted(libvirt_host: Driven) -> None:
     host = libvirt_host
     host.sh(f"""set -e

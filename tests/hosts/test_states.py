@@ -185,13 +185,14 @@ def test_dirt_is_refused(each_host: Driven) -> None:
         for asked in (
             task("pool_fs", name="taken", device=device, path="/srv/taken", format="xfs"),
             task("pool_logical", name="taken", devices=[device]),
+            task("pool_disk", name="taken", device=device, format="dos"),
         )
     ]
     before = digest(each_host)
     found = each_host.drive("refused", tasks=tasks)
     assert digest(each_host) == before
     assert found["touched"] == []
-    whats = [what for what in DIRT for _ in range(2)]
+    whats = [what for what in DIRT for _ in range(3)]
     for what, asked, answers in zip(whats, tasks, found["answers"], strict=True):
         foreseen, earnest = answers
         assert earnest.get("failed"), asked

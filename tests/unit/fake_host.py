@@ -36,6 +36,7 @@ import typing as t
 from ansible_collections.poolwright.storage.plugins.module_utils import _registry, _xml
 from ansible_collections.poolwright.storage.plugins.module_utils._host import Entry, Node, Reader
 from ansible_collections.poolwright.storage.plugins.module_utils._model import (
+    Adapter,
     Permissions,
     Pool,
     Refused,
@@ -62,6 +63,7 @@ def definition(name: str, said: t.Any) -> str:
     }
     fields["hosts"] = tuple(SourceHost(**host) for host in fields.get("hosts", ()))
     fields["permissions"] = Permissions(**fields.get("permissions", {}))
+    fields["adapter"] = Adapter(**fields["adapter"]) if "adapter" in fields else None
     return _xml.render(Pool(**{"name": name, "uuid": f"{0:08}-0000-0000-0000-{0:012}", **fields}))
 
 
@@ -115,7 +117,7 @@ class FakeHost(Reader):
             count = name.rpartition("p" if name[0] == "n" else name[:3])[2] + "\n"
             self.files[f"{sysfs}/{name}/partition"] = count
             self.files[f"{sysfs}/{name}/dev"] = part["number"] + "\n"
-            self.files[f"{sysfs}/{name}/size"] = "2048\n"
+            self.files[f"{sysfs}/{name}/size"] = f"{part.get('size', 0) // 512}\n"
             self._put_disk(f"/dev/{name}", part)
 
     def _put_volumes(self, name: str, group: Said) -> None:
@@ -229,6 +231,7 @@ class FakeHost(Reader):
             ("parted", "--machine"): self._parted,
             ("sfdisk", "--json"): self._sfdisk,
             ("iscsiadm", "--mode"): lambda *_words: str(self.said.get("targets") or ""),
+            ("udevadm", "settle"): lambda: "",
             ("dmsetup", "status"): lambda *_words: str(self.said.get("multipath") or ""),
         }
         return 0, answers[tuple(argv[:2])](*argv[2:]), ""

@@ -5,7 +5,7 @@
 
 A case is a task, a host (see fake_host.py; it can build on one of the file's hosts by name) and
 either the commands of its plan or a part of its refusal.  It can say what else is seen: fields of
-the definition that is kept, and parts of the files that are written.
+the definition that is kept, parts of the files that are written, and warnings.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ def test_plan(case: Case) -> None:
     assert [action.command for action in found.plan] == case["plan"]
     assert len(host.asked) <= 8
     json.dumps(found.result)
+    assert [text for text in case.get("warns", ()) if text not in found.warnings] == []
     for key, value in case.get("definition", {}).items():
         kept = getattr(_xml.parse(found.after), key)
         assert (list(kept) if isinstance(kept, tuple) else kept) == value

@@ -95,6 +95,10 @@ class Logical(Backend[SeenGroup]):
             available=group.free,
             allocation=group.size - group.free,
             volumes=tuple(volumes),
+            warnings=tuple(
+                f"volume group {group.name} of pool {self.pool.name} is partial: {pv} is missing."
+                for pv in group.missing
+            ),
             members=tuple(sorted(group.devices.values())),
             added=tuple(device.path for device in new),
             autoactivation=group.autoactivation,

@@ -147,8 +147,13 @@ def resize(path: str, number: int, sectors: int, risk: str) -> t.Iterator[Action
     # The kernel is told of this one partition only, so that others may be in use.
     argv = ("--no-reread", "--no-tell-kernel", "--partno", str(number), path)
     yield run(text, "sfdisk", *argv, risk=risk, stdin=f",{sectors}\n")
-    text = f"tell the kernel the size of partition {number} of {path}"
-    yield run(text, "partx", "--update", "--nr", str(number), path)
+    yield tell_kernel(path, number)
+
+
+def tell_kernel(path: str, number: int) -> Action:
+    """Makes the kernel know one partition as it is in the table."""
+    text = f"tell the kernel of partition {number} of {path}"
+    return run(text, "partx", "--update", "--nr", str(number), path)
 
 
 def settle() -> Action:

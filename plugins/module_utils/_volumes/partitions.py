@@ -13,7 +13,7 @@ from .._host import MIB, Reader
 from .._model import Extent, Permissions, Pool, Refused, Volume
 from .._plan import Steps
 from .._size import round_up, show
-from .._tools import block, fs, lvm, partitions
+from .._tools import block, files, fs, lvm, partitions
 from . import base
 
 _FIRST_LOGICAL = 5
@@ -122,7 +122,8 @@ class Partitions(base.Volumes):
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.device = pool.devices[0]
-        self.stem = ""
+        self.stem, self.folder = "", "/dev"
+        self.unknown: list[int] = []
         self.table: partitions.Table | None = None
         self._space: Space | None = None
 
@@ -132,6 +133,8 @@ class Partitions(base.Volumes):
         if self.table is None or device is None:
             return []
         self.stem = stem(host, self.pool, device)
+        self.folder = folder(host, device)
+        self.unknown = _unknown(host, device, self.table)
         found = read(host, self.pool, device, self.table)
         return _with_users(host, device, found) if users else found
 
@@ -174,6 +177,11 @@ class Partitions(base.Volumes):
         part = self._space.placed[wanted.name]
         logical = self._space.label == "dos" and part.number >= _FIRST_LOGICAL
         yield partitions.make(self.device, self._space.label, part, logical)
+        if wanted.permissions != Permissions():
+            # udev gives the node its own ones, and has to be done with it.
+            yield partitions.settle()
+            path = f"{self.folder}/{wanted.name}"
+            yield from files.permissions(path, wanted.permissions, Permissions())
 
     def resize(self, seen: Volume, capacity: int) -> Steps:
         label = self.table.label if self.table else ""
@@ -204,15 +212,35 @@ class Partitions(base.Volumes):
                 )
         return sorted(leaving, key=lambda volume: volume.number, reverse=True)
 
+    def leftovers(self) -> Steps:
+        """An interrupted run may have told the table only."""
+        for number in self.unknown:
+            yield partitions.tell_kernel(self.device, number)
+
     def settle(self) -> Steps:
         yield partitions.settle()
 
 
+def _unknown(host: Reader, disk: block.Device, table: partitions.Table) -> list[int]:
+    """The partitions that the kernel should know as they are, and does not."""
+    if table.label not in partitions.TYPED or folder(host, disk) != "/dev":
+        return []
+    kernel = {part.partition: part.size for part in block.parts(host, disk)}
+    wanted = {part.number: part.end - part.start for part in table.parts}
+    outer = {table.extended.number} if table.extended else set()  # is always short to the kernel
+    numbers = sorted({*kernel, *wanted} - outer)
+    return [number for number in numbers if kernel.get(number) != wanted.get(number)]
+
+
+def folder(host: Reader, device: block.Device) -> str:
+    """Where the kernel or udev has the nodes of a disk's partitions."""
+    return "/dev/mapper" if host.node(f"{device.sysfs}/dm") else "/dev"
+
+
 def stem(host: Reader, pool: Pool, device: block.Device) -> str:
     """What the names of partitions begin with: that of the disk, and p after a digit."""
-    kernel = host.real(device.path).rpartition("/")[2]
-    mapped = host.node(f"{device.sysfs}/dm") is not None
-    name = device.path.rpartition("/")[2] if mapped else kernel
+    mapped = folder(host, device) == "/dev/mapper"
+    name = (device.path if mapped else host.real(device.path)).rpartition("/")[2]
     apart = name[-1].isdigit() or (mapped and pool.part_separator == "yes")
     return f"{name}p" if apart else name
 
@@ -220,9 +248,12 @@ def stem(host: Reader, pool: Pool, device: block.Device) -> str:
 def read(host: Reader, pool: Pool, device: block.Device, table: partitions.Table) -> list[Volume]:
     """The partitions as volumes; what each one is to the kernel comes from sysfs."""
     links = {} if pool.path == "/dev" else host.devices(pool.path)
-    begin = stem(host, pool, device)
+    begin = f"{folder(host, device)}/{stem(host, pool, device)}"
     kernel = {part.partition: part for part in block.parts(host, device)}
-    return [_volume(host, pool, table, part, begin, kernel, links) for part in table.parts]
+    return [
+        _volume(host, pool, table, part, f"{begin}{part.number}", kernel.get(part.number), links)
+        for part in table.parts
+    ]
 
 
 def _volume(
@@ -230,17 +261,15 @@ def _volume(
     pool: Pool,
     table: partitions.Table,
     part: partitions.Part,
-    begin: str,
-    kernel: t.Mapping[int, block.Device],
+    full: str,
+    own: block.Device | None,
     links: t.Mapping[str, str],
 ) -> Volume:
-    name = f"{begin}{part.number}"
-    own = kernel.get(part.number)
-    path = links.get(own.number, own.path) if own else f"/dev/{name}"
+    path = links.get(own.number, own.path) if own else full
     node = host.node(path)
     size = part.end - part.start
     return Volume(
-        name=name,
+        name=full.rpartition("/")[2],
         path=path,
         key=path,
         type="block",
@@ -265,6 +294,7 @@ def _used(table: partitions.Table, part: partitions.Part) -> int:
 
 def _with_users(host: Reader, disk: block.Device, volumes: t.Sequence[Volume]) -> list[Volume]:
     """The volumes with who uses them: mounts, swap, holders, LVM, and processes."""
+    host.ask("udevadm", "settle")  # udev opens what is new, for a moment
     mounts = host.mounts()
     groups = lvm.look(host) if host.has("lvm") else lvm.NOTHING
     parts = {part.partition: part for part in block.parts(host, disk)}

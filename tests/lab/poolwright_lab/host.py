@@ -373,8 +373,8 @@ class _Booting:
             self.ready = True
             return
         late = time.monotonic() - self.began > self.patience
-        if late and not self.again:
-            # Seen twice under TCG on a crowded machine: the guest stops while it boots.
+        if (late or machine.pid is None) and not self.again:
+            # Seen under TCG on a crowded machine: the guest stops while it boots, or QEMU crashes.
             say(f"{self.host.name} does not get on: its power is cut, it boots once more")
             machine.kill()
             self.host.switch_on()
