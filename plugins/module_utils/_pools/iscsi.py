@@ -118,12 +118,22 @@ class Iscsi(Backend[SeenTarget]):
             known=record is not None,
             interface_known=bool(names),
             session=session,
+            warnings=self._warnings(host),
         )
         if not record and not self.leaving:
             portal = session.portal if session else self._portal(host, target, addresses)
             interface = session.interface if session else (names or [self._own_interface])[0]
             seen = replace(seen, record=iscsi.new_record(host, target, portal, interface))
         return self._with_luns(host, seen, session) if session else seen
+
+    def _warnings(self, host: Reader) -> tuple[str, ...]:
+        if self.leaving or not self.given.get("autostart") or iscsi.at_boot(host):
+            return ()
+        return (
+            f"Nothing logs in to the target of pool {self.pool.name} after a reboot, because "
+            "open-iscsi's service is not enabled. Run systemctl enable open-iscsi (iscsi on Red "
+            "Hat and its like).",
+        )
 
     def _here(
         self, addresses: t.Sequence[str], interfaces: t.Sequence[str]
@@ -174,7 +184,7 @@ class Iscsi(Backend[SeenTarget]):
             capacity=size,
             allocation=size,
             volumes=volumes,
-            warnings=tuple(luns.warnings(self.pool, volumes)),
+            warnings=(*seen.warnings, *luns.warnings(self.pool, volumes)),
         )
 
     def build(self, seen: SeenTarget) -> Steps:

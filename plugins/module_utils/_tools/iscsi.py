@@ -15,8 +15,11 @@ from dataclasses import dataclass, field
 
 from .._host import LIMIT, Reader
 from .._plan import Action, call, run
+from .fs import UNITS
 
 _BASES = ("/etc/iscsi", "/var/lib/iscsi")  # where open-iscsi keeps records; builds of it differ
+_SERVICES = ("open-iscsi.service", "iscsi.service")  # Debian, Red Hat
+_STAGES = ("sysinit", "remote-fs", "multi-user")
 _SESSIONS, _CONNECTIONS = "/sys/class/iscsi_session", "/sys/class/iscsi_connection"
 _NULL = ("<NULL>", "(null)")  # what the kernel prints where nothing was set
 _AUTH = "node.session.auth."
@@ -85,6 +88,12 @@ class Record:
 def base(host: Reader) -> str:
     """Where this host's open-iscsi keeps its records."""
     return next((each for each in reversed(_BASES) if host.names(each) is not None), _BASES[0])
+
+
+def at_boot(host: Reader) -> bool:
+    """Whether systemd lets open-iscsi log in at boot."""
+    wanted = (host.names(f"{UNITS}/{stage}.target.wants") or [] for stage in _STAGES)
+    return any(name in _SERVICES for names in wanted for name in names)
 
 
 def sessions(host: Reader, target: str) -> t.Iterator[Session]:
