@@ -62,6 +62,8 @@ notes:
   - A partition grows into the gap behind it. It never moves.
   - A libvirt daemon lists the partitions of a disk that is named by a link, but cannot itself make or remove them there. The modules
     of this collection can.
+  - The partitions of a multipath map such as V(/dev/mapper/mpatha) are V(mpatha1) and so on, whatever device mapper calls them. This
+    was tried without a libvirt daemon only.
   - libvirt shows every volume with the format V(none), whatever type the partition has.
   - The pool always runs. O(state=inactive) stops it for a libvirt daemon only.
   - With O(state=deleted) the partition table goes, and the disk is blank again.
