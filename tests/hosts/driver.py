@@ -166,9 +166,10 @@ def snapshot() -> list[str]:
     for folder in ("/etc/libvirt/storage", "/etc/systemd/system", "/srv"):
         for place, folders, files in os.walk(folder):
             shown += [_entry(os.path.join(place, name)) for name in sorted(folders + files)]
-    # Active volumes and maps, and the pools that libvirtd has active
+    # Active volumes and maps, and the pools that libvirtd has active, which looking may start
     for folder in ("/dev/mapper", "/run/libvirt/storage"):
-        shown += [f"{place} {sorted(files)}" for place, _, files in os.walk(folder)]
+        for place, _, files in os.walk(folder):
+            shown += [f"{place}/{name}" for name in sorted(files) if name != "driver.pid"]
     for disk in sorted(os.listdir("/sys/block")):
         if disk.startswith(("sd", "vdb", "nvme")):
             shown.append(f"{disk} {_ends(f'/dev/{disk}')}")
