@@ -105,7 +105,7 @@ def test_libvirt_agrees_on_partitions(libvirt_host: Driven, label: str) -> None:
     assert [volume.pop("format") for volume in row["volumes"]] == list(kinds.values())
     row["volumes"] = [{**volume, "format": "none"} for volume in row["volumes"]]
     if label == "dos":
-        # libvirt counts what is free of a dos table in whole cylinders, of which there are none.
+        # Of a dos table libvirt leaves out the last sectors; on this disk they are 64.
         row["capacity"] = int(xml(host, "pool-dumpxml data").findtext("capacity") or 0)
     else:
         free = xml(host, "pool-dumpxml data").findall("source/device/freeExtent")
