@@ -29,7 +29,8 @@ options:
   format:
     description:
       - The format of the partition table. If it is not given, it is V(gpt).
-      - Partition types and other sizes of partitions are only for V(gpt) and V(dos).
+      - Partitions are made, resized and removed with V(gpt) and V(dos). With the others they are only listed, and many kernels have
+        no devices for them.
     type: str
     choices:
       - gpt
@@ -62,6 +63,8 @@ notes:
   - A partition grows into the gap behind it. It never moves.
   - A libvirt daemon lists the partitions of a disk that is named by a link, but cannot itself make or remove them there. The modules
     of this collection can.
+  - The partitions of a multipath map such as V(/dev/mapper/mpatha) are V(mpatha1) and so on, whatever device mapper calls them. This
+    was tried without a libvirt daemon only.
   - libvirt shows every volume with the format V(none), whatever type the partition has.
   - The pool always runs. O(state=inactive) stops it for a libvirt daemon only.
   - With O(state=deleted) the partition table goes, and the disk is blank again.

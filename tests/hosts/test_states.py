@@ -45,6 +45,7 @@ def four(host: Driven, *steps: Result) -> None:
             assert not later["changed"], (step, later["plan"])
             assert later["plan"] == []
         assert found["touched"] == [], step
+        assert found["seen"] == done["changed"], step
 
 
 def sh(script: str, says: str = "") -> Result:

@@ -72,7 +72,7 @@ def record(host: Host, folder: Path) -> None:
     recorder.record("sockets", "cat", "/proc/net/unix")
     for image in ("v2", "v3", "child", "extended"):
         path = f"/var/lib/pools/plain pool/{image}.qcow2"
-        recorder.record(f"qcow2-{image}", "od", "-An", "-v", "-tx1", "-N", "512", path)
+        recorder.record(f"qcow2-{image}", "od", "-An", "-v", "-tx1", "-N", "1024", path)
     recorder.record(
         "versions", "dpkg-query", "-W", "lvm2", "util-linux", "qemu-utils", "libvirt-clients"
     )
