@@ -20,6 +20,7 @@ programs    what the host has
 commands    program: {code, errors} where it fails
 files       path: text, for what the kernel or udev tells there; folders: path: names
 addresses   name of a server: its addresses
+exports     what showmount tells of a server
 targets     what iscsiadm tells of the targets of a server
 multipath   what dmsetup tells of multipath maps
 
@@ -230,6 +231,7 @@ class FakeHost(Reader):
             ("lsattr", "-d"): self._lsattr,
             ("parted", "--machine"): self._parted,
             ("sfdisk", "--json"): self._sfdisk,
+            ("showmount", "--no-headers"): lambda *_words: str(self.said.get("exports") or ""),
             ("iscsiadm", "--mode"): lambda *_words: str(self.said.get("targets") or ""),
             ("udevadm", "settle"): lambda: "",
             ("dmsetup", "status"): lambda *_words: str(self.said.get("multipath") or ""),
