@@ -142,24 +142,25 @@ def test_chap(served: Driven) -> None:
 
 
 WATCH = """
-while :; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; echo; done > /run/cmdlines &
+while :; do
+  cat /proc/[0-9]*/cmdline | tr '\\0' ' '; echo; sleep 0.05
+done > /run/cmdlines 2>&1 </dev/null &
 echo $! > /run/watcher
 """
 FOUND = """
 kill $(cat /run/watcher)
-grep -c virsh /run/cmdlines > /run/seen
-grep -lE 'Hidden-Word' /run/cmdlines
-journalctl --no-pager | grep -E 'Hidden-Word'
+grep -q iscsiadm /run/cmdlines || echo nothing was watched
+grep -ls 'Hidden-W[o]rd' /run/cmdlines
+journalctl --no-pager | grep 'Hidden-W[o]rd'
 find /etc /run /tmp /var /root -xdev -type f -perm /044 -not -path '/root/poolwright/*' \\
-    -exec grep -lsE 'Hidden-Word' {} +
-grep -lE 'Hidden-Word' /etc/libvirt/storage/*
+    -exec grep -ls 'Hidden-W[o]rd' {} +
+grep -ls 'Hidden-W[o]rd' /etc/libvirt/storage/*
 true
 """
 
 
 def test_a_password_is_nowhere_to_be_seen(served: Driven) -> None:
-    served.sh("rm -rf /etc/rtslib-fb-target/backup; chmod 600 /etc/rtslib-fb-target/* || true")
-    served.sh("journalctl --rotate --vacuum-time=1s >/dev/null 2>&1; rm -f /root/.targetcli/*")
+    served.sh("rm -rf /root/.targetcli")  # what it remembers is not ours
     served.sh(WATCH)
     tasks = [
         task("pool_iscsi", **VAULT, chap=CHAP),
