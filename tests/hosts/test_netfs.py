@@ -52,7 +52,7 @@ def test_nfs(served: Driven) -> None:
         task("pool_netfs", **SHARE, state="present", autostart=False),
         sh("findmnt -no SOURCE /srv/share"),
         task("pool_netfs", **SHARE, mode="0750", group="adm"),
-        sh("findmnt -no FSTYPE,SOURCE /srv/share", f"nfs4   {SERVER}:/exports/one"),
+        sh("findmnt -rno FSTYPE,SOURCE /srv/share", f"nfs4 {SERVER}:/exports/one"),
         sh("stat -c '%a %G' /exports/one", "750 adm"),
         sh("findmnt -nO nodev,nosuid,noexec -o TARGET /srv/share", "/srv/share"),
         sh("ls /etc/systemd/system/remote-fs.target.wants 2>/dev/null | grep ^srv-", unit),
