@@ -123,7 +123,7 @@ def _pool(
 
 
 def _probe(host: Reader, pool: Pool) -> tuple[Backend[t.Any], Seen]:
-    backend = pools.backend(pool, {"state": "inactive"})
+    backend = pools.backend(pool, {"state": "inactive", "info": True})
     return backend, backend.probe(host)
 
 

@@ -110,7 +110,7 @@ class Netfs(Backend[SeenRemote]):
             "ready", active=ours, mount=mount, unit=fs.unit(host, self.pool.path, fs.REMOTE)
         )
         what = f"{source} at {self.pool.path}" if ours else self.pool.path
-        if not ours or not self.leaving:
+        if not ours or not self.leaving or self.given.get("info"):
             return host.within(what, lambda: self._inside(host, seen))
         # Enough to unmount it, even if the server is dead.
         below = [f"{path} is mounted below it" for path in fs.below(host.mounts(), self.pool.path)]
