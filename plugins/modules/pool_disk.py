@@ -29,7 +29,8 @@ options:
   format:
     description:
       - The format of the partition table. If it is not given, it is V(gpt).
-      - Partition types and other sizes of partitions are only for V(gpt) and V(dos).
+      - Partitions are made, resized and removed with V(gpt) and V(dos). With the others they are only listed, and many kernels have
+        no devices for them.
     type: str
     choices:
       - gpt

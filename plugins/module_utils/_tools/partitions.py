@@ -16,10 +16,9 @@ from .._plan import Action, run
 # libvirt's names of labels where parted has another one.
 _PARTED = {"dos": "msdos"}
 _LIBVIRT = {"msdos": "dos"}
-# Those whose partition types sfdisk tells and whose partitions it resizes.
+# Those that every kernel knows, and sfdisk the types of their partitions.  Of the others parted
+# puts some partitions at whole cylinders only, and many kernels show none.
 TYPED = ("dos", "gpt")
-# Labels that parted asks for primary or logical, and those that give partitions names.
-_EXTENDED, _NAMED = ("dos", "dvh"), ("gpt", "mac", "pc98", "dvh")
 
 # Partition types by what libvirt calls them; the first is the one that parted writes.
 _TYPES: t.Mapping[str, t.Mapping[str, t.Sequence[str]]] = {
@@ -118,15 +117,11 @@ def make_label(path: str, label: str) -> Action:
 
 def make(path: str, label: str, part: Part, logical: bool) -> Action:
     """Makes a partition, and gives it its type."""
-    words = []
-    if part.format == "extended":
-        words = ["extended"]
-    else:
-        if label in _EXTENDED:
-            words.append("logical" if logical else "primary")
-        if label in _NAMED:
-            words.append(part.format)
-        words.append(_FS_TYPES.get(part.format, "ext2"))
+    words = ["extended"]
+    if part.format != "extended":
+        kind = "logical" if logical else "primary"
+        # A gpt table has names in the place of kinds.
+        words = [part.format if label == "gpt" else kind, _FS_TYPES.get(part.format, "ext2")]
     argv = ["mkpart", *words, f"{part.start}B", f"{part.end - 1}B"]
     flag = _FLAGS.get(part.format)
     if flag:

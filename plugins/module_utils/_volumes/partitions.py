@@ -163,15 +163,22 @@ class Partitions(base.Volumes):
             yield f"{wanted.name}: only a dos partition table has an extended partition"
         elif wanted.format == "extended" and outer and f"{self.stem}{outer.number}" != wanted.name:
             yield f"{wanted.name}: {self.device} has an extended partition already"
-        elif wanted.format not in ("", "none") and label not in partitions.TYPED:
-            yield f"{wanted.name}: partitions of a {label} table get no type here; leave format out"
         if wanted.allocation and wanted.allocation != wanted.capacity:
             yield f"{wanted.name}: a partition takes all its space at once; leave allocation out"
 
     def cost(self, wanted: base.Wanted, capacity: int, allocation: int) -> int:
         return capacity
 
+    def _only_listed(self) -> None:
+        label = self.table.label if self.table else ""
+        if label not in partitions.TYPED:
+            raise Refused(
+                f"Nothing was changed: the partitions of {self.device} are only listed, because it "
+                f"has a {label} table. They are made and removed in gpt and dos tables."
+            )
+
     def create(self, wanted: base.Wanted, capacity: int, allocation: int) -> Steps:
+        self._only_listed()
         if self._space is None:
             return
         part = self._space.placed[wanted.name]
@@ -184,17 +191,17 @@ class Partitions(base.Volumes):
             yield from files.permissions(path, wanted.permissions, Permissions())
 
     def resize(self, seen: Volume, capacity: int) -> Steps:
-        label = self.table.label if self.table else ""
-        if label not in partitions.TYPED or seen.format == "extended":
+        self._only_listed()
+        if seen.format == "extended":
             raise Refused(
-                f"Nothing was changed: partition {seen.name} is not resized; only those of gpt and "
-                "dos tables are, and no extended ones."
+                f"Nothing was changed: {seen.name} is an extended partition, which is not resized."
             )
         sectors = capacity // self.step("")
         risk = "shrink" if capacity < seen.capacity else ""
         yield from partitions.resize(self.device, seen.number, sectors, risk)
 
     def delete(self, seen: Volume) -> Steps:
+        self._only_listed()
         yield partitions.remove(self.device, seen.number)
 
     def removal(self, leaving: t.Sequence[Volume]) -> t.Sequence[Volume]:
