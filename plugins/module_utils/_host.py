@@ -10,9 +10,14 @@ import contextlib
 import errno
 import fcntl
 import grp
+import io
 import os
+import pickle
 import pwd
+import select
 import shutil
+import signal
+import socket
 import stat
 import time
 import typing as t
@@ -25,10 +30,12 @@ MIB = 1 << 20
 # Commands that only look, by how they begin.
 READING = (
     ("dmsetup", "status"),
+    ("iscsiadm", "--mode", "discovery", "--type", "sendtargets", "--op", "nonpersistent"),
     ("lsattr", "-d"),
     ("lvm", "fullreport"),
     ("parted", "--machine"),  # what changes a table is never asked for machine-readable output
     ("sfdisk", "--json"),
+    ("showmount", "--no-headers", "--exports"),
     ("udevadm", "settle"),  # waits
     ("virsh", "--readonly"),
     ("wipefs", "--no-act"),
@@ -37,8 +44,12 @@ READING = (
 LOCK = "/run/lock"  # a directory can be locked as it is, so that looking leaves no file behind
 LOCK_PATIENCE = 600  # seconds
 
+LIMIT = 30  # seconds for what waits for a server
+
 # The largest header that tells an image's format: ISO 9660 has its magic at 32769.
 HEADER = 0x8200
+
+_T = t.TypeVar("_T")
 
 # (argv, standard input) -> (exit code, output, errors), in a fixed locale
 Exec = t.Callable[[t.Sequence[str], str], t.Tuple[int, str, str]]
@@ -101,8 +112,10 @@ class Reader:
         self._execute = execute
         self._answers: dict[tuple[str, ...], str] = {}
 
-    def ask(self, *argv: str, nothing: int | None = None) -> str:
+    def ask(self, *argv: str, nothing: int | None = None, limit: int = 0) -> str:
         """What a command that only looks prints; "" where it exits with ``nothing``.
+
+        One that takes longer than ``limit`` seconds is killed.
 
         A reader is for one look: the same question gets the same answer.
         """
@@ -110,11 +123,18 @@ class Reader:
             return self._answers[argv]
         if not any(argv[: len(begin)] == begin for begin in READING):
             raise HostError(f"{' '.join(argv)}: not a command that only looks.")
-        code, output, errors = self._execute(argv, "")
+        code, output, errors = self._bounded(argv, "", limit)
         if code not in (0, nothing):
             raise HostError(_failed(argv, output, errors))
         self._answers[argv] = "" if code else output
         return self._answers[argv]
+
+    def _bounded(self, argv: t.Sequence[str], stdin: str, limit: int) -> tuple[int, str, str]:
+        bound = ("timeout", "--kill-after=5", str(limit)) if limit else ()
+        code, output, errors = self._execute((*bound, *argv), stdin)
+        if limit and code in (124, 137, -signal.SIGKILL):
+            errors = f"no answer within {limit} seconds"
+        return code, output, errors
 
     def has(self, command: str) -> bool:
         """Whether the host has a command."""
@@ -265,13 +285,50 @@ class Reader:
         except KeyError:
             raise Refused(f"Nothing was changed: there is no group {name} on this host.") from None
 
+    def addresses(self, name: str, required: bool) -> list[str]:
+        """The addresses of a server; none where it has none and they are not ``required``."""
+
+        def look() -> list[str]:
+            try:
+                return [str(found[4][0]) for found in socket.getaddrinfo(name, None)]
+            except OSError as error:
+                if required:
+                    raise HostError(f"{name}: {error.strerror or error}") from error
+                return []
+
+        return list(dict.fromkeys(self.within(f"addresses of {name}", look)))
+
+    def within(self, what: str, look: t.Callable[[], _T]) -> _T:
+        """What a look finds that would wait for ever for a dead server.
+
+        A child looks, because a thread that waits for a server in the kernel cannot be ended.
+        """
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            _answer(writing, look)
+        os.close(writing)
+        with open(reading, "rb", buffering=0) as pipe:
+            found = _until(pipe, time.monotonic() + LIMIT)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, os.WNOHANG if found is None else 0)
+        if not found:
+            raise HostError(f"{what}: no answer within {LIMIT} seconds")
+        answer = pickle.loads(found)
+        if isinstance(answer, Exception):
+            raise answer
+        return t.cast(_T, answer)
+
 
 class Writer(Reader):
     """The machine, to change.  Only ``_plan.apply`` is ever given one."""
 
-    def run(self, argv: t.Sequence[str], stdin: str = "") -> None:
-        """Runs a command; raises `HostError` with what it printed where it fails."""
-        code, output, errors = self._execute(argv, stdin)
+    def run(self, argv: t.Sequence[str], stdin: str = "", limit: int = 0) -> None:
+        """Runs a command; raises `HostError` with what it printed where it fails.
+
+        One that takes longer than ``limit`` seconds is killed.
+        """
+        code, output, errors = self._bounded(argv, stdin, limit)
         if code:
             raise HostError(_failed(argv, output, errors))
 
@@ -306,6 +363,26 @@ class Writer(Reader):
                 os.fsync(file.fileno())
             os.rename(path + ".new", path)
             _sync(folder)
+
+    def assign(
+        self, path: str, making: str, values: t.Mapping[str, str | None], comment: str
+    ) -> None:
+        """Sets ``key = value`` lines in a file that only root can read; ``None`` takes one out.
+
+        The new file is made as ``making``.  A comment comes after the first line.
+        """
+        with _looking(path):
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                first, *lines, last = file.read().splitlines()
+            kept = [line for line in lines if line.split(" = ")[0].strip() not in values]
+            told = [f"{key} = {value}" for key, value in values.items() if value is not None]
+            text = [first, *([comment] if comment else []), *kept, *told, last, ""]
+            with _private(making) as new:
+                new.write("\n".join(text).encode("utf-8", "surrogateescape"))
+                new.flush()
+                os.fsync(new.fileno())
+            os.rename(making, path)
+            _sync(os.path.dirname(path))
 
     def tell(self, path: str, text: str) -> None:
         """Writes to a file of the kernel's, which takes it as a command."""
@@ -436,7 +513,28 @@ def _plain(text: str) -> str:
     return text
 
 
-_T = t.TypeVar("_T")
+def _answer(writing: int, look: t.Callable[[], object]) -> t.NoReturn:
+    """Ends the child of ``within`` with what it found, or with what was raised."""
+    try:
+        try:
+            answer = look()
+        except Exception as error:
+            answer = error
+        with open(writing, "wb") as pipe:
+            pipe.write(pickle.dumps(answer))
+    finally:
+        os._exit(0)
+
+
+def _until(pipe: t.BinaryIO | io.FileIO, deadline: float) -> bytes | None:
+    """All that comes out of a pipe; ``None`` where that takes too long."""
+    found = b""
+    while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        part = pipe.read(1 << 16)
+        if not part:
+            return found
+        found += part
+    return None
 
 
 def _quietly(look: t.Callable[[str], _T], path: str) -> _T | None:

@@ -57,7 +57,9 @@ def _reach(
         )
     else:
         yield from backend.build(seen)
-    yield from registry.define(backend.stored(seen, stored.pool), stored)
+    kept = backend.stored(seen, stored.pool)
+    yield from registry.secret(kept, backend.password, stored)
+    yield from registry.define(kept, stored)
     started = False
     if wish.state == "active" and seen.active is False:
         started = True

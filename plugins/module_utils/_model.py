@@ -154,7 +154,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Stored:
-    """What is registered under a pool's name.
+    """What is registered under a pool's name; ``secret`` is what libvirtd keeps as its password.
 
     ``active`` is libvirtd's word, ``None`` where no daemon is asked; ``listing`` is libvirtd's
     list of the volumes, as ``name path`` with single blanks, ``None`` where it has none.
@@ -165,3 +165,16 @@ class Stored:
     autostart: bool = False
     active: bool | None = None
     listing: frozenset[str] | None = None
+    secret: str | None = None
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a pool could be made from: ``options`` are those of the module of the type."""
+
+    type: str
+    options: t.Mapping[str, t.Any]
+    capacity: int | None = None
+    content: str = ""  # what is on it, in words; empty where it is blank or cannot tell
+    users: tuple[str, ...] = ()
+    error: str = ""

@@ -55,10 +55,12 @@ class Stopped(Exception):
         self.left = [action.shown() for action in left]
 
 
-def run(text: str, *argv: str, risk: str = "", stdin: str = "", joins: int = 0) -> Action:
-    """The action that runs a command; ``stdin`` is never shown."""
+def run(
+    text: str, *argv: str, risk: str = "", stdin: str = "", limit: int = 0, joins: int = 0
+) -> Action:
+    """The action that runs a command, for at most ``limit`` seconds; ``stdin`` is never shown."""
     command = " ".join(shlex.quote(arg) for arg in argv)
-    return Action(text, "run", (argv, stdin), command, risk, joins)
+    return Action(text, "run", (argv, stdin, limit), command, risk, joins)
 
 
 def joined(plan: t.Iterable[Action]) -> t.Iterator[Action]:

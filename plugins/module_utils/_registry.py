@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import abc
+import base64
 import contextlib
+import uuid
 
 from . import _xml
 from ._host import Reader
@@ -16,6 +18,7 @@ from ._plan import Steps
 from ._tools import files, virsh
 
 FOLDER = "/etc/libvirt/storage"
+SECRETS = "/etc/libvirt/secrets"
 SYSTEM = "qemu:///system"
 
 # Where the storage driver of the system's daemon listens: the modular one, then the monolithic one.
@@ -56,6 +59,10 @@ class Registry(abc.ABC):
                 with contextlib.suppress(ValueError):  # libvirt does not load such a file either
                     found.append(_xml.parse(host.read(f"{FOLDER}/{file}") or ""))
         return found
+
+    def secret(self, pool: Pool, password: str, stored: Stored) -> Steps:
+        """Steps after which libvirtd has the password that the pool logs in with."""
+        return iter(())
 
     def start(self, name: str) -> Steps:
         return iter(())
@@ -130,7 +137,23 @@ class Daemon(Registry):
             name in pools.autostart,
             active,
             virsh.listing(host, self.uri, name) if active else None,
+            self._secret(host, xml),
         )
+
+    def _secret(self, host: Reader, xml: str) -> str | None:
+        own = _secret_of(_parsed(xml, "libvirt's definition"))
+        text = host.read(f"{SECRETS}/{own}.base64") if own and self.uri == SYSTEM else None
+        return None if text is None else base64.b64decode(text).decode("utf-8", "replace")
+
+    def secret(self, pool: Pool, password: str, stored: Stored) -> Steps:
+        own = _secret_of(pool)
+        if own and pool.auth and password and password != stored.secret:
+            if stored.secret is None:
+                xml = _xml.secret(own, pool.auth.usage, pool.name)
+                yield virsh.define_secret(self.uri, pool.name, xml)
+            yield virsh.set_secret(self.uri, pool.name, own, password)
+        if stored.secret is not None and stored.pool and not own:
+            yield virsh.undefine_secret(self.uri, pool.name, _secret_of(stored.pool))
 
     def define(self, pool: Pool, stored: Stored) -> Steps:
         if stored.pool != pool:
@@ -141,6 +164,8 @@ class Daemon(Registry):
 
     def forget(self, stored: Stored, name: str) -> Steps:
         if stored.pool:
+            if stored.secret is not None:
+                yield virsh.undefine_secret(self.uri, name, _secret_of(stored.pool))
             yield virsh.undefine(self.uri, name)
 
     def start(self, name: str) -> Steps:
@@ -180,6 +205,12 @@ def _listening(host: Reader) -> bool:
         if fields[-1] in _SOCKETS and int(fields[3], 16) & _LISTENING:
             return True
     return False
+
+
+def _secret_of(pool: Pool) -> str:
+    """The UUID of the secret that is this collection's; "" where the pool has none of ours."""
+    ours = pool.auth and pool.auth.usage == f"poolwright.storage/{pool.name}"
+    return str(uuid.uuid5(uuid.UUID(pool.uuid), "secret")) if ours and pool.uuid else ""
 
 
 def _paths(name: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from . import _xml
-from ._model import Extent, Permissions, Pool, Seen, Stored, Volume
+from ._model import Extent, Offer, Permissions, Pool, Seen, Stored, Volume
 
 Result = t.Dict[str, t.Any]
 
@@ -75,6 +75,18 @@ def _permissions(wanted: Permissions) -> Result:
         "owner": wanted.owner,
         "group": wanted.group,
         "label": wanted.label or None,
+    }
+
+
+def offer(found: Offer) -> Result:
+    """What a pool could be made from."""
+    return {
+        "type": found.type,
+        "options": dict(found.options),
+        "capacity": found.capacity,
+        "content": found.content or None,
+        "users": list(found.users),
+        "error": found.error or None,
     }
 
 

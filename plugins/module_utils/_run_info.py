@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from . import _options, _registry, _results
@@ -24,6 +25,15 @@ VOLUME_INFO: _options.Spec = {
     "pool": {"type": "str", "required": True},
     "name": {"type": "str", "aliases": ["volume"]},
     **_options.LIBVIRT,
+}
+SOURCE_INFO: _options.Spec = {
+    "type": {
+        "type": "str",
+        "required": True,
+        "choices": ["disk", "fs", "iscsi", "logical", "mpath", "netfs", "scsi"],
+    },
+    "host": {"type": "str"},
+    "port": {"type": "int"},
 }
 
 
@@ -56,6 +66,25 @@ def run_volume_info() -> None:
         return {"volumes": [row for row in rows if name in (None, row["name"])]}
 
     _answer(module, look)
+
+
+def run_pool_source_info() -> None:
+    """The whole of ``main`` of the module pool_source_info."""
+    needed = [("type", kind, ["host"]) for kind in ("iscsi", "netfs")]
+    module = Module(SOURCE_INFO, _server_faults, required_if=needed)
+    kind = pools.BACKENDS[module.params["type"]]
+    _answer(
+        module,
+        lambda host: {"sources": [_results.offer(o) for o in kind.offers(host, module.params)]},
+    )
+
+
+def _server_faults(params: _options.Params) -> t.Iterator[str]:
+    server, port = params.get("host"), params.get("port")
+    if isinstance(server, str) and not re.fullmatch(r"[^\s/,-][^\s/,]*", server):
+        yield f"host: {server!r} is neither a name nor an address"
+    if isinstance(port, int) and not 0 < port < 65536:
+        yield f"port: {port} is not between 1 and 65535"
 
 
 def _answer(module: Module, look: t.Callable[[Reader], dict[str, t.Any]]) -> t.NoReturn:

@@ -136,6 +136,16 @@ def render_volume(volume: Volume, formatted: bool) -> str:
     return str(etree.tostring(root, encoding="unicode")) + "\n"
 
 
+def secret(uuid: str, usage: str, pool: str) -> str:
+    """The definition of the libvirt secret that holds a pool's password."""
+    root = etree.Element("secret", ephemeral="no", private="yes")
+    etree.SubElement(root, "uuid").text = uuid
+    etree.SubElement(root, "description").text = f"Password of the storage pool {pool}"
+    element = etree.SubElement(root, "usage", type="iscsi")
+    etree.SubElement(element, "target").text = usage
+    return str(etree.tostring(root, encoding="unicode"))
+
+
 def _extents(source: Element, extents: t.Sequence[Extent]) -> None:
     for device, parts in itertools.groupby(extents, lambda extent: extent.device):
         element = etree.SubElement(source, "device", path=device)

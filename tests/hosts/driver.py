@@ -25,8 +25,17 @@ from ansible_collections.poolwright.storage.plugins.module_utils import _plan, _
 Task = t.Mapping[str, t.Any]
 MODULES = "ansible_collections.poolwright.storage.plugins.modules"
 NAMES = (
-    *("pool_dir", "pool_disk", "pool_fs", "pool_logical", "pool_mpath", "pool_scsi"),
-    *("volume", "volumes", "pool_info", "volume_info"),
+    *(
+        "pool_dir",
+        "pool_disk",
+        "pool_fs",
+        "pool_iscsi",
+        "pool_logical",
+        "pool_mpath",
+        "pool_netfs",
+        "pool_scsi",
+    ),
+    *("volume", "volumes", "pool_info", "pool_source_info", "volume_info"),
 )
 MAINS = {name: importlib.import_module(f"{MODULES}.{name}").main for name in NAMES}
 

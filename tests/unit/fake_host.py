@@ -19,6 +19,9 @@ users       name: number, of users and of groups alike
 programs    what the host has
 commands    program: {code, errors} where it fails
 files       path: text, for what the kernel or udev tells there; folders: path: names
+addresses   name of a server: its addresses
+exports     what showmount tells of a server
+targets     what iscsiadm tells of the targets of a server
 multipath   what dmsetup tells of multipath maps
 
 A disk's ``table`` is what parted prints of it, ``types`` are the partition types by first sector.
@@ -38,8 +41,13 @@ from ansible_collections.poolwright.storage.plugins.module_utils._model import (
     Permissions,
     Pool,
     Refused,
+    SourceHost,
 )
-from ansible_collections.poolwright.storage.plugins.module_utils._tools.fs import UNITS
+from ansible_collections.poolwright.storage.plugins.module_utils._tools.fs import (
+    LOCAL,
+    REMOTE,
+    UNITS,
+)
 
 GIB = 1 << 30
 EXTENT = 4 << 20
@@ -54,6 +62,7 @@ def definition(name: str, said: t.Any) -> str:
     fields: dict[str, t.Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in said.items()
     }
+    fields["hosts"] = tuple(SourceHost(**host) for host in fields.get("hosts", ()))
     fields["permissions"] = Permissions(**fields.get("permissions", {}))
     fields["adapter"] = Adapter(**fields["adapter"]) if "adapter" in fields else None
     return _xml.render(Pool(**{"name": name, "uuid": f"{0:08}-0000-0000-0000-{0:012}", **fields}))
@@ -90,7 +99,8 @@ class FakeHost(Reader):
             self.files[f"{_registry.FOLDER}/{name}.xml"] = text
         marked = self.said.get("autostart") or []
         self.folders[f"{_registry.FOLDER}/autostart"] = [f"{name}.xml" for name in marked]
-        self.folders[f"{UNITS}/local-fs.target.wants"] = list(self.said.get("wants") or [])
+        for stage in (LOCAL, REMOTE):
+            self.folders[f"{UNITS}/{stage}.wants"] = list(self.said.get("wants") or [])
         for name, text in self._get("units").items():
             self.files[f"{UNITS}/{name}"] = text
 
@@ -186,6 +196,12 @@ class FakeHost(Reader):
         assert node
         return not disks[node.device].get("noise")
 
+    def within(self, what: str, look: t.Callable[[], t.Any]) -> t.Any:
+        return look()
+
+    def addresses(self, name: str, required: bool) -> list[str]:
+        return list(self._get("addresses").get(name, [name]))
+
     def space(self, path: str) -> tuple[int, int]:
         total, free = (self._get("paths")[path] or {}).get("space", (10 * GIB, 4 * GIB))
         return total, free
@@ -201,6 +217,8 @@ class FakeHost(Reader):
     group_id = user_id
 
     def _answer(self, argv: t.Sequence[str], stdin: str) -> tuple[int, str, str]:
+        if argv[0] == "timeout":
+            argv = argv[3:]
         line = shlex.join(argv)
         self.asked.append(line)
         said = self._get("commands").get(argv[0])
@@ -213,6 +231,8 @@ class FakeHost(Reader):
             ("lsattr", "-d"): self._lsattr,
             ("parted", "--machine"): self._parted,
             ("sfdisk", "--json"): self._sfdisk,
+            ("showmount", "--no-headers"): lambda *_words: str(self.said.get("exports") or ""),
+            ("iscsiadm", "--mode"): lambda *_words: str(self.said.get("targets") or ""),
             ("udevadm", "settle"): lambda: "",
             ("dmsetup", "status"): lambda *_words: str(self.said.get("multipath") or ""),
         }

@@ -13,8 +13,10 @@ from .base import Backend
 from .dir import Dir
 from .disk import Disk
 from .fs import Fs
+from .iscsi import Iscsi
 from .logical import Logical
 from .mpath import Mpath
+from .netfs import Netfs
 from .scsi import Scsi
 
 BACKENDS: t.Mapping[str, type[Backend[t.Any]]] = {
@@ -23,8 +25,10 @@ BACKENDS: t.Mapping[str, type[Backend[t.Any]]] = {
         Dir,
         Disk,
         Fs,
+        Iscsi,
         Logical,
         Mpath,
+        Netfs,
         Scsi,
     )
 }

@@ -10,7 +10,7 @@ import abc
 import typing as t
 
 from .._host import Reader
-from .._model import Permissions, Pool, Refused, Seen
+from .._model import Offer, Permissions, Pool, Refused, Seen
 from .._plan import Steps
 
 if t.TYPE_CHECKING:
@@ -48,6 +48,11 @@ class Backend(abc.ABC, t.Generic[S]):
     @classmethod
     def faults(cls, params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
         """What is wrong with the options that an argument spec cannot say."""
+        return iter(())
+
+    @classmethod
+    def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
+        """What there is to make pools of the type from."""
         return iter(())
 
     @abc.abstractmethod
@@ -94,6 +99,11 @@ class Backend(abc.ABC, t.Generic[S]):
     def volumes(self) -> Volumes | None:
         """The knowledge of this pool's volumes; ``None`` where they cannot be made."""
         return None
+
+    @property
+    def password(self) -> str:
+        """What the task gives for the storage to be logged in to."""
+        return ""
 
     @property
     def permissions(self) -> Permissions:

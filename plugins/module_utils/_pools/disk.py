@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from .. import _options
 from .._host import Reader
-from .._model import Extent, Pool, Seen
+from .._model import Extent, Offer, Pool, Seen
 from .._plan import Steps, run
 from .._tools import block, lvm, partitions
 from .._volumes.partitions import Partitions, read
@@ -69,6 +69,10 @@ class Disk(Backend[SeenDisk]):
     def _label(self) -> str:
         """libvirt itself takes "unknown" for dos."""
         return "dos" if self.pool.format == "unknown" else self.pool.format
+
+    @classmethod
+    def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
+        return block.offers(host, cls.type)
 
     def probe(self, host: Reader) -> SeenDisk:
         device = block.find(host, self._device)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from .. import _options
 from .._host import Mount, Node, Reader
-from .._model import Permissions, Pool, Seen
+from .._model import Offer, Permissions, Pool, Seen
 from .._plan import Action, Steps
 from .._tools import block, files, fs, lvm
 from .._volumes.files import Files
@@ -85,6 +85,10 @@ class Fs(Backend[SeenFileSystem]):
     @property
     def _device(self) -> str:
         return self.pool.devices[0]
+
+    @classmethod
+    def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
+        return block.offers(host, cls.type, partitions=True)
 
     def probe(self, host: Reader) -> SeenFileSystem:
         device, mounts = block.find(host, self._device), host.mounts()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from .. import _options, _size
 from .._host import Reader
-from .._model import Pool, Seen
+from .._model import Offer, Pool, Seen
 from .._plan import Steps
 from .._tools import block, lvm
 from .._volumes.lvs import LogicalVolumes, read, thin_pool
@@ -66,6 +66,13 @@ class Logical(Backend[SeenGroup]):
 
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         return block.sources(host, pool, self._devices if pool is self.pool else ())
+
+    @classmethod
+    def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
+        for group in lvm.look(host).groups.values():
+            options = {"volume_group": group.name, "devices": list(group.devices.values())}
+            content = ", ".join(row["lv_name"] for row in group.volumes)
+            yield Offer(cls.type, options, group.size, content, group.missing)
 
     def probe(self, host: Reader) -> SeenGroup:
         found = lvm.look(host)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from .. import _options
 from .._host import Reader
-from .._model import Permissions, Pool, Seen, Volume
+from .._model import Offer, Permissions, Pool, Seen, Volume
 from .._tools import multipath
 from .._volumes import base as volumes
 from .base import Backend
@@ -31,6 +31,14 @@ class Mpath(Backend[Seen]):
 
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         return frozenset({"this host's multipath maps"} if pool.type == "mpath" else ())
+
+    @classmethod
+    def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
+        maps = multipath.maps(host)
+        if maps:
+            size = sum(each.size for each in maps)
+            names = ", ".join(each.name for each in maps)
+            yield Offer(cls.type, {"path": "/dev/mapper"}, size, names)
 
     def probe(self, host: Reader) -> Seen:
         maps = multipath.maps(host)

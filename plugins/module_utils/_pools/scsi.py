@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from .. import _options
 from .._host import Reader
-from .._model import Adapter, Pool, Seen
+from .._model import Adapter, Offer, Pool, Seen
 from .._plan import Steps
 from .._tools import scsi
 from .._volumes import luns
@@ -64,9 +64,7 @@ class Scsi(Backend[SeenHost]):
     @classmethod
     def faults(cls, params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
         yield from _options.path_faults(params, "path")
-        path = params.get("path")
-        if isinstance(path, str) and path.startswith("/") and f"{path}/"[:5] != "/dev/":
-            yield f"path: {path!r} is not below /dev, where LUNs have their names"
+        yield from luns.path_faults(params)
         adapter = params.get("adapter")
         if isinstance(adapter, dict):
             yield from _adapter_faults(adapter)
@@ -76,6 +74,11 @@ class Scsi(Backend[SeenHost]):
             return frozenset()
         number = scsi.number(host, pool.adapter)
         return frozenset({str(pool.adapter) if number is None else f"SCSI host host{number}"})
+
+    @classmethod
+    def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
+        for adapter, folder in scsi.adapters(host):
+            yield Offer(cls.type, {"adapter": adapter}, content=folder)
 
     def probe(self, host: Reader) -> SeenHost:
         adapter = self.pool.adapter
@@ -95,12 +98,7 @@ class Scsi(Backend[SeenHost]):
             capacity=size,
             allocation=size,
             volumes=volumes,
-            warnings=tuple(
-                f"{volume.path} ({volume.name}) is not in {self.pool.path}, so libvirt does not "
-                f"show it in pool {self.pool.name}. Take another path, such as /dev/disk/by-id."
-                for volume in volumes
-                if not volume.listed
-            ),
+            warnings=tuple(luns.warnings(self.pool, volumes)),
         )
 
     def rescan(self, seen: SeenHost) -> Steps:

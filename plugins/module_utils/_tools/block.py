@@ -11,8 +11,8 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from .._host import Mount, Reader
-from .._model import Pool, Refused
+from .._host import HostError, Mount, Reader
+from .._model import Offer, Pool, Refused
 from .._plan import Action, Steps, call, run
 
 UNKNOWN = "unknown data"
@@ -44,6 +44,32 @@ def find(host: Reader, path: str) -> Device | None:
         raise Refused(f"Nothing was changed: {path} is not a block device.")
     sectors = host.read(f"/sys/dev/block/{node.device}/size")
     return Device(path, node.device, int(sectors or 0) * 512)
+
+
+def offers(host: Reader, kind: str, partitions: bool = False) -> t.Iterator[Offer]:
+    """The host's disks, with what is on each and who uses it; one that fails hides no other."""
+    names, mounts = host.devices("/dev/disk/by-id"), host.mounts()
+    for disk in _disks(host, names):
+        for device in [disk, *(parts(host, disk) if partitions else ())]:
+            path = names.get(device.number, device.path)
+            device = Device(path, device.number, device.size, device.partition)
+            content, error = "", ""
+            try:
+                content = dirt(host, [device]).get(path, "")
+            except HostError as problem:
+                error = str(problem)
+            used = tuple(users(host, device, mounts))
+            yield Offer(kind, {"device": path}, device.size, content, used, error)
+
+
+def _disks(host: Reader, names: t.Mapping[str, str]) -> t.Iterator[Device]:
+    for name in host.names("/sys/block") or []:
+        folder = f"/sys/block/{name}"
+        mapped = (host.read(f"{folder}/dm/uuid") or "mpath-").startswith("mpath-")
+        size = int(host.read(f"{folder}/size") or 0) * 512
+        if size and mapped and not re.match(r"loop|ram|zram|sr|fd|md|nbd", name):
+            number = (host.read(f"{folder}/dev") or "").strip()
+            yield Device(names.get(number, f"/dev/{name}"), number, size)
 
 
 def missing(path: str, pool: str) -> Refused:

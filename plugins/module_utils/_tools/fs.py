@@ -10,7 +10,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from .._host import Mount, Reader
+from .._host import LIMIT, Mount, Reader
 from .._model import Refused
 from .._plan import Action, Steps, run
 from . import files
@@ -20,7 +20,7 @@ DEFAULT_OPTIONS = ("nodev", "nosuid", "noexec")
 _UNDOES = {"dev": "nodev", "suid": "nosuid", "exec": "noexec", "rw": "ro"}
 
 UNITS = "/etc/systemd/system"
-WANTS = "local-fs.target.wants"
+LOCAL, REMOTE = "local-fs.target", "remote-fs.target"  # what mounts a unit at boot
 _OURS = "# Made by poolwright.storage; it goes when the pool no longer wants it.\n"
 
 # Where mkfs is not called mkfs.FORMAT, and where the kernel has another word than libvirt.
@@ -71,6 +71,12 @@ def make(host: Reader, format: str, device: str) -> Action:
     return run(f"make an {format} file system on {device}", tool, device)
 
 
+def exports(host: Reader, server: str) -> list[str]:
+    """The directories that an NFS server offers; a directory may have blanks, its clients none."""
+    argv = ("showmount", "--no-headers", "--exports", server)
+    return [line.rsplit(None, 1)[0] for line in host.ask(*argv, limit=LIMIT).splitlines()]
+
+
 def at(mounts: t.Sequence[Mount], target: str) -> Mount | None:
     """What is mounted at a path: the last mount there covers those before it."""
     return next((mount for mount in reversed(mounts) if mount.target == target), None)
@@ -101,10 +107,12 @@ def holders(host: Reader, paths: t.Sequence[str]) -> dict[str, tuple[str, ...]]:
     return {path: tuple(sorted(whos)) for path, whos in found.items()}
 
 
-def mount(source: str, target: str, format: str, options: t.Sequence[str]) -> Action:
+def mount(
+    source: str, target: str, format: str, options: t.Sequence[str], limit: int = 0
+) -> Action:
     kind = ["-t", format] if format else []
     argv = ["mount", "-o", ",".join((*DEFAULT_OPTIONS, *options)), *kind, source, target]
-    return run(f"mount {source} at {target}", *argv)
+    return run(f"mount {source} at {target}", *argv, limit=limit)
 
 
 def remount(target: str, options: t.Sequence[str]) -> Action:
@@ -113,8 +121,8 @@ def remount(target: str, options: t.Sequence[str]) -> Action:
     return run(f"change the mount options of {target}", *argv)
 
 
-def unmount(target: str) -> Action:
-    return run(f"unmount {target}", "umount", target)
+def unmount(target: str, limit: int = 0) -> Action:
+    return run(f"unmount {target}", "umount", target, limit=limit)
 
 
 def mounted_with(mount: Mount, options: t.Sequence[str]) -> bool:
@@ -142,17 +150,19 @@ class Unit:
 
     text: str | None = None
     wanted: bool = False
+    stage: str = LOCAL
 
 
-def unit(host: Reader, target: str) -> Unit:
+def unit(host: Reader, target: str, stage: str = LOCAL) -> Unit:
     name = unit_name(target)
-    return Unit(host.read(f"{UNITS}/{name}"), name in (host.names(f"{UNITS}/{WANTS}") or []))
+    wanted = name in (host.names(f"{UNITS}/{stage}.wants") or [])
+    return Unit(host.read(f"{UNITS}/{name}"), wanted, stage)
 
 
 def boot(there: Unit, source: str, target: str, format: str, options: t.Sequence[str]) -> Steps:
     """Steps after which systemd mounts the path at boot; a unit that is not ours is refused."""
-    path, link = _unit_paths(target)
-    text = _unit(source, target, format, options)
+    path, link = _unit_paths(target, there.stage)
+    text = _unit(there.stage, source, target, format, options)
     if there.text == text and there.wanted:
         return
     if there.text is not None and not there.text.startswith(_OURS):
@@ -169,7 +179,7 @@ def boot(there: Unit, source: str, target: str, format: str, options: t.Sequence
 
 def no_boot(there: Unit, target: str) -> Steps:
     """Steps after which no unit of ours mounts the path."""
-    path, link = _unit_paths(target)
+    path, link = _unit_paths(target, there.stage)
     if there.text is None or not there.text.startswith(_OURS):
         return
     if there.wanted:
@@ -178,23 +188,24 @@ def no_boot(there: Unit, target: str) -> Steps:
     yield _reload()
 
 
-def _unit_paths(target: str) -> tuple[str, str]:
+def _unit_paths(target: str, stage: str) -> tuple[str, str]:
     name = unit_name(target)
-    return f"{UNITS}/{name}", f"{UNITS}/{WANTS}/{name}"
+    return f"{UNITS}/{name}", f"{UNITS}/{stage}.wants/{name}"
 
 
 def _reload() -> Action:
     return run("let systemd read its units again", "systemctl", "daemon-reload")
 
 
-def _unit(source: str, target: str, format: str, options: t.Sequence[str]) -> str:
+def _unit(stage: str, source: str, target: str, format: str, options: t.Sequence[str]) -> str:
     def quoted(text: str) -> str:
         return text.replace("%", "%%")
 
+    words = (*DEFAULT_OPTIONS, *options, *(["_netdev"] if stage == REMOTE else []))
     kind = f"Type={format}\n" if format and format != "auto" else ""
     return (
         f"{_OURS}[Unit]\nDescription=Storage pool at {quoted(target)}\n\n"
         f"[Mount]\nWhat={quoted(source)}\nWhere={quoted(target)}\n{kind}"
-        f"Options={quoted(','.join((*DEFAULT_OPTIONS, *options)))}\n\n"
-        "[Install]\nWantedBy=local-fs.target\n"
+        f"Options={quoted(','.join(words))}\n\n"
+        f"[Install]\nWantedBy={stage}\n"
     )

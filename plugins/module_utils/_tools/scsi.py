@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from .._host import Reader
 from .._model import Adapter
 from .._plan import Action, call, run
 
+_WWNS = {"wwnn": "node_name", "wwpn": "port_name"}
 _SCSI, _FC = "/sys/class/scsi_host", "/sys/class/fc_host"
 
 
@@ -23,6 +25,26 @@ def number(host: Reader, adapter: Adapter) -> int | None:
         return next((n for n in _numbers(host, _SCSI) if _is_at(host, n, adapter)), None)
     wanted = int(adapter.name.rpartition("host")[2])
     return wanted if wanted in _numbers(host, _SCSI) else None
+
+
+def adapters(host: Reader) -> t.Iterator[tuple[dict[str, t.Any], str]]:
+    """The options that name each host best, and the kernel's name of it."""
+    for number in _numbers(host, _SCSI):
+        name, wwns = f"host{number}", f"{_FC}/host{number}"
+        unique_id = (host.read(f"{_SCSI}/{name}/unique_id") or "").strip()
+        pci = re.findall(r"/([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])(?=/)", _place(host, name))
+        if number in _numbers(host, _FC):
+            told = {key: _wwn(host.read(f"{wwns}/{file}") or "") for key, file in _WWNS.items()}
+            yield {"type": "fc_host", **told}, name
+        elif pci and unique_id:
+            at = {"address": pci[-1], "unique_id": int(unique_id)}
+            yield {"type": "scsi_host", **at}, name
+        else:
+            yield {"type": "scsi_host", "name": name}, name
+
+
+def _place(host: Reader, name: str) -> str:
+    return host.real(f"{_SCSI}/{name}")
 
 
 def rescan(number: int) -> t.Iterator[Action]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import typing as t
 
 from .._host import Reader
@@ -70,6 +71,22 @@ def stop(uri: str, name: str) -> Action:
 def refresh(uri: str, name: str) -> Action:
     text = f"let libvirt look at the volumes of pool {name} again"
     return run(text, *_argv(uri, "pool-refresh", f"--pool={name}"))
+
+
+def define_secret(uri: str, name: str, xml: str) -> Action:
+    argv = _argv(uri, "secret-define", "/dev/stdin")
+    return run(f"make a libvirt secret for pool {name}", *argv, stdin=xml)
+
+
+def set_secret(uri: str, name: str, uuid: str, value: str) -> Action:
+    argv = _argv(uri, "secret-set-value", f"--secret={uuid}", "--file=/dev/stdin")
+    encoded = base64.b64encode(value.encode()).decode()
+    return run(f"tell libvirt the password of pool {name}", *argv, stdin=encoded)
+
+
+def undefine_secret(uri: str, name: str, uuid: str) -> Action:
+    argv = _argv(uri, "secret-undefine", f"--secret={uuid}")
+    return run(f"remove the libvirt secret of pool {name}", *argv)
 
 
 def autostart(uri: str, name: str, wanted: bool) -> Action:

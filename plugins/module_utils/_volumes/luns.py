@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from .._host import Reader
-from .._model import Permissions, Volume
+from .._model import Permissions, Pool, Volume
 from . import base
 
 _SYSFS = "/sys/bus/scsi/devices"
@@ -62,3 +62,18 @@ def properties(host: Reader, number: str) -> dict[str, str]:
     lines = (host.read(f"/run/udev/data/b{number}") or "").splitlines()
     pairs = (line[2:].partition("=") for line in lines if line.startswith("E:"))
     return {key: value for key, _, value in pairs}
+
+
+def path_faults(params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    path = params.get("path")
+    if isinstance(path, str) and path.startswith("/") and f"{path}/"[:5] != "/dev/":
+        yield f"path: {path!r} is not below /dev, where LUNs have their names"
+
+
+def warnings(pool: Pool, volumes: t.Sequence[Volume]) -> t.Iterator[str]:
+    for volume in volumes:
+        if not volume.listed:
+            yield (
+                f"{volume.path} ({volume.name}) is not in {pool.path}, so libvirt does not show it "
+                f"in pool {pool.name}. Take another path, such as /dev/disk/by-id."
+            )

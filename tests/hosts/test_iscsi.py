@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) poolwright.storage contributors
+"""Pools of an iSCSI target, against a real target (LIO) in the same host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import Driven, task
+from test_netfs import failed
+from test_states import four, sh, still
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SERVER = "192.0.2.7"  # an address of the host's own, which can be taken away
+IQN = "iqn.2026-01.org.example"
+PASSWORD, SECOND, TARGETS = "Hidden-Word-0001", "Hidden-Word-0002", "Hidden-Word-0003"
+DISKS = {"name": "disks", "host": SERVER, "target": f"{IQN}:plain"}
+VAULT = {
+    "name": "vault",
+    "host": SERVER,
+    "target": f"{IQN}:vault",
+    "initiator": f"{IQN}:me",
+}
+CHAP = {"username": "me", "password": PASSWORD}
+SERVE = f"""
+    ip address replace {SERVER}/32 dev lo
+    mkdir -p /var/lib/lun
+    for n in 0 1 2; do truncate -s 32M /var/lib/lun/$n; done
+    targetcli >/dev/null 2>&1 <<X
+    backstores/fileio create lun0 /var/lib/lun/0
+    backstores/fileio create lun1 /var/lib/lun/1
+    backstores/fileio create lun2 /var/lib/lun/2
+    iscsi/ create {IQN}:plain
+    iscsi/{IQN}:plain/tpg1/luns create /backstores/fileio/lun0
+    iscsi/{IQN}:plain/tpg1 set attribute authentication=0 generate_node_acls=1
+    iscsi/{IQN}:plain/tpg1 set attribute demo_mode_write_protect=0 cache_dynamic_acls=1
+    iscsi/ create {IQN}:vault
+    iscsi/{IQN}:vault/tpg1/luns create /backstores/fileio/lun2
+    iscsi/{IQN}:vault/tpg1/acls create {IQN}:me
+    iscsi/{IQN}:vault/tpg1/acls/{IQN}:me set auth userid=me password={PASSWORD}
+    iscsi/{IQN}:vault/tpg1 set attribute authentication=1
+    exit
+X
+"""
+LUN = f"/dev/disk/by-path/ip-{SERVER}:3260-iscsi-{IQN}:plain-lun"
+SESSIONS = "iscsiadm --mode session 2>/dev/null | cut -d' ' -f4"
+BASE = "$(ls -d /var/lib/iscsi/nodes /etc/iscsi/nodes 2>/dev/null | head -1)"
+RECORDS = f"find {BASE} -type f 2>/dev/null | sed 's,.*/nodes/,,' | sort"
+STOP = "iscsiadm --mode node --logoutall=all; targetcli clearconfig confirm=True"
+
+
+@pytest.fixture
+def served(each_host: Driven) -> Iterator[Driven]:
+    each_host.sh(f"{STOP} >/dev/null 2>&1; iscsiadm --mode node --op delete; true")
+    each_host.sh(SERVE)
+    yield each_host
+    each_host.sh(f"{STOP} >/dev/null 2>&1; iscsiadm --mode node --op delete; true")
+
+
+def auth(words: str) -> str:
+    return f"targetcli /iscsi/{IQN}:vault/tpg1/acls/{IQN}:me set auth {words} >/dev/null"
+
+
+def test_states(served: Driven) -> None:
+    record = f"{IQN}:plain/{SERVER},3260,1/default"
+    four(
+        served,
+        task("pool_iscsi", **DISKS, state="present", autostart=False),
+        sh(f"{RECORDS}; {SESSIONS}", record),
+        task("pool_iscsi", **DISKS),
+        sh(f"{SESSIONS}; ls {LUN}-*", f"{IQN}:plain\n{LUN}-0"),
+        sh(f"grep ^node.startup {BASE}/{record}", "node.startup = automatic"),
+        sh(f"stat -c %a {BASE}/{record}", "600"),
+        still(task("pool_iscsi", **DISKS, port=3260)),
+        task("pool_iscsi", name="disks", state="inactive", autostart=False),
+        sh(f"{SESSIONS}; {RECORDS}", record),
+        task("pool_iscsi", **DISKS),
+        task("pool_iscsi", name="disks", state="absent"),
+        sh(f"{SESSIONS}; {RECORDS}"),
+        sh(f"iscsiadm --mode discovery --type sendtargets --portal {SERVER} >/dev/null"),
+        task("pool_iscsi", **DISKS),
+        task("pool_iscsi", name="disks", state="deleted"),
+        sh(f"{SESSIONS}; {RECORDS} | grep plain", record),  # not ours
+    )
+
+
+def test_luns(served: Driven) -> None:
+    served.tasks(task("pool_iscsi", **DISKS))
+    info = served.tasks(task("volume_info", pool="disks"))[0]
+    assert [(row["path"], row["capacity"]) for row in info["volumes"]] == [(f"{LUN}-0", 32 << 20)]
+    served.sh(f"targetcli /iscsi/{IQN}:plain/tpg1/luns create /backstores/fileio/lun1 >/dev/null")
+    first, second = served.drive("tasks", tasks=[task("pool_iscsi", **DISKS)] * 2)
+    assert first["changed"], first
+    assert not second["changed"], second
+    if served.libvirt:
+        listed = served.sh("virsh -q vol-list disks | awk '{print $2}'").split()
+        assert listed == [f"{LUN}-0", f"{LUN}-1"]
+    made = task("volume", pool="disks", name="web", capacity="1M")
+    assert failed(served, made)[0].startswith("Nothing was changed")
+    served.sh(f"mkfs.ext4 -q {LUN}-0 && mkdir -p /mnt/lun && mount {LUN}-0 /mnt/lun")
+    for state in ("inactive", "absent", "deleted"):
+        assert (
+            "mounted at /mnt/lun"
+            in failed(served, task("pool_iscsi", name="disks", state=state))[0]
+        )
+    served.sh("umount /mnt/lun")
+    other = task("pool_iscsi", **{**DISKS, "name": "other", "host": "127.0.0.1"})
+    assert "pool disks lives already" in failed(served, other)[0]
+    wrong = task("pool_iscsi", **{**DISKS, "name": "other", "target": f"{IQN}:typo"})
+    assert f"does not offer {IQN}:typo" in failed(served, wrong)[0]
+    served.tasks(task("pool_iscsi", name="disks", state="deleted"))
+
+
+def test_chap(served: Driven) -> None:
+    secrets = "virsh -q secret-list | awk '{print $3}'" if served.libvirt else "true"
+    secret = "poolwright.storage/vault" if served.libvirt else ""
+    four(
+        served,
+        task("pool_iscsi", **VAULT, chap=CHAP),
+        sh(SESSIONS, f"{IQN}:vault"),
+        sh(secrets, secret),
+        still(task("pool_iscsi", **VAULT)),
+    )
+    served.sh(auth(f"password={SECOND}"))
+    new = task("pool_iscsi", **VAULT, chap={**CHAP, "password": SECOND})
+    assert "allow: [interrupt]" in failed(served, new)[0]
+    mutual = {**CHAP, "password": SECOND, "username_in": "target", "password_in": TARGETS}
+    four(
+        served,
+        task("pool_iscsi", **VAULT, chap={**CHAP, "password": SECOND}, allow=["interrupt"]),
+        sh(SESSIONS, f"{IQN}:vault"),
+        sh(auth(f"mutual_userid=target mutual_password={TARGETS}")),
+        task("pool_iscsi", **VAULT, chap=mutual, allow=["interrupt"]),
+        sh("cat /sys/class/iscsi_session/session*/username_in", "target"),
+        task("pool_iscsi", name="vault", state="inactive"),
+        task("pool_iscsi", name="vault", state="absent"),
+        sh(f"{SESSIONS}; {RECORDS}; {secrets}; iscsiadm --mode iface | grep -c poolwright", "0"),
+    )
+
+
+WATCH = """
+while :; do
+  cat /proc/[0-9]*/cmdline | tr '\\0' ' '; echo; sleep 0.05
+done > /run/cmdlines 2>&1 </dev/null &
+echo $! > /run/watcher
+"""
+FOUND = """
+kill $(cat /run/watcher)
+grep -q iscsiadm /run/cmdlines || echo nothing was watched
+grep -ls 'Hidden-W[o]rd' /run/cmdlines
+journalctl --no-pager | grep 'Hidden-W[o]rd'
+find /etc /run /tmp /var /root -xdev -type f -perm /044 -not -path '/root/poolwright/*' \\
+    -exec grep -ls 'Hidden-W[o]rd' {} +
+grep -ls 'Hidden-W[o]rd' /etc/libvirt/storage/*
+true
+"""
+
+
+def test_a_password_is_nowhere_to_be_seen(served: Driven) -> None:
+    served.sh("rm -rf /root/.targetcli")  # what it remembers is not ours
+    served.sh(WATCH)
+    tasks = [
+        task("pool_iscsi", **VAULT, chap=CHAP),
+        task("pool_iscsi", **VAULT, chap={**CHAP, "password": SECOND}),
+        task("pool_info", volumes=True),
+        task("pool_iscsi", name="vault", state="inactive"),
+    ]
+    answers = served.drive("tasks", tasks=tasks)
+    assert not answers[0].get("failed"), answers[0]["msg"]
+    assert "interrupt" in answers[1]["msg"]
+    assert served.sh(FOUND) == ""
+    assert "Hidden-Word" not in str(answers)
+    served.tasks(task("pool_iscsi", name="vault", state="absent"))
+
+
+def test_a_dead_server(served: Driven) -> None:
+    served.sh(f"ip address del {SERVER}/32 dev lo")
+    found = served.drive("tasks", tasks=[task("pool_iscsi", **DISKS)])[0]
+    assert found["failed"]
+    assert found["msg"].startswith("Nothing was changed: iscsiadm --mode discovery"), found
+    assert found["seconds"] < 75
+    served.sh(f"ip address add {SERVER}/32 dev lo")
+    served.tasks(task("pool_iscsi", **DISKS), task("pool_iscsi", name="disks", state="deleted"))

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) poolwright.storage contributors
+"""Pools of a server's directory, against a real NFS server in the same host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import Driven, Result, task
+from test_states import four, sh, still
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SERVER = "192.0.2.7"  # an address of the host's own, which can be taken away
+SHARE = {"name": "share", "host": SERVER, "dir": "/exports/one", "path": "/srv/share"}
+OTHER = {**SHARE, "dir": "/exports/two"}
+SERVE = f"""set -e
+    ip address replace {SERVER}/32 dev lo
+    mkdir -p /exports/one /exports/two
+    echo '/exports/one *(rw,no_root_squash,no_subtree_check)' > /etc/exports
+    echo '/exports/two *(rw,no_root_squash,no_subtree_check)' >> /etc/exports
+    systemctl restart nfs-server
+"""
+CUT = f"ip address del {SERVER}/32 dev lo; systemctl stop nfs-server"
+WAIT = 75  # seconds: two looks of at most 30, on a slow machine
+
+
+@pytest.fixture
+def served(each_host: Driven) -> Iterator[Driven]:
+    each_host.sh(SERVE)
+    yield each_host
+    each_host.sh("umount /srv/share; rm -rf /exports; systemctl stop nfs-server", check=False)
+
+
+def failed(host: Driven, *tasks: Result) -> list[str]:
+    """What tasks say that must fail, in check mode as in earnest, and touch nothing."""
+    found = host.drive("refused", tasks=tasks)
+    assert found["touched"] == []
+    for foreseen, earnest in found["answers"]:
+        assert earnest.get("failed"), earnest
+        assert foreseen["msg"] == earnest["msg"]
+    return [earnest["msg"] for _, earnest in found["answers"]]
+
+
+def test_nfs(served: Driven) -> None:
+    unit = "" if served.libvirt else "srv-share.mount"
+    options = ["nosuid", "soft"]
+    four(
+        served,
+        task("pool_netfs", **SHARE, state="present", autostart=False),
+        sh("findmnt -no SOURCE /srv/share"),
+        task("pool_netfs", **SHARE, mode="0750", group="adm"),
+        sh("findmnt -rno FSTYPE,SOURCE /srv/share", f"nfs4 {SERVER}:/exports/one"),
+        sh("stat -c '%a %G' /exports/one", "750 adm"),
+        sh("findmnt -nO nodev,nosuid,noexec -o TARGET /srv/share", "/srv/share"),
+        sh("ls /etc/systemd/system/remote-fs.target.wants 2>/dev/null | grep ^srv-", unit),
+        task("volumes", pool="share", volumes=[{"name": "web", "capacity": "4M"}]),
+        sh("stat -c %s /exports/one/web", "4194304"),
+        task("pool_netfs", name="share", state="inactive", autostart=False),
+        sh("findmnt -no SOURCE /srv/share; ls -A /srv/share"),
+        task("pool_netfs", **SHARE, format="nfs", protocol_version="3", mount_options=options),
+        sh("findmnt -nO vers=3,soft -o FSTYPE /srv/share", "nfs"),
+        still(task("pool_netfs", **{**SHARE, "dir": "/exports//one/"})),
+        task("pool_netfs", name="share", state="absent"),
+        sh("findmnt -no SOURCE /srv/share; ls -d /srv/share", "/srv/share"),
+        still(task("pool_netfs", name="share", state="undefined")),
+        task("pool_netfs", **SHARE, protocol_version="4.1", format="nfs"),
+        task("pool_netfs", name="share", state="deleted"),
+        sh("ls -d /srv/share /etc/systemd/system/srv-* 2>/dev/null; ls /exports/one", "web"),
+    )
+
+
+def test_what_is_refused(served: Driven) -> None:
+    served.sh(f"mkdir -p /srv/share && mount -t nfs {SERVER}:/exports/two /srv/share")
+    assert failed(served, task("pool_netfs", **SHARE)) == [
+        f"Nothing was changed: {SERVER}:/exports/two is mounted at /srv/share, where pool share "
+        f"belongs with {SERVER}:/exports/one. Unmount it, or name another path."
+    ]
+    served.sh("umount /srv/share; touch /srv/share/hidden")
+    assert "is not empty" in failed(served, task("pool_netfs", **SHARE))[0]
+    served.sh("rm /srv/share/hidden")
+    served.tasks(task("pool_netfs", **SHARE))
+    second = task("pool_netfs", **{**SHARE, "name": "second", "path": "/srv/second"})
+    assert "pool share lives already" in failed(served, second)[0]
+    served.sh("cd /srv/share; nohup sleep 500 >/dev/null 2>&1 & echo $! > /run/holder")
+    held = failed(served, *(task("pool_netfs", name="share", state=s) for s in LEAVE))
+    pid = served.sh("cat /run/holder").strip()
+    assert [text for text in held if f"in use: sleep ({pid})" not in text] == []
+    served.sh("kill $(cat /run/holder)")
+    served.tasks(task("pool_netfs", name="share", state="deleted"))
+
+
+LEAVE = ("inactive", "absent", "deleted")
+
+
+def test_a_dead_server(served: Driven) -> None:
+    """Every task ends in time, and goes on when the server is back."""
+    served.sh(CUT)
+    asked = task("pool_netfs", **SHARE, libvirt="auto")
+    never = served.drive("tasks", tasks=[asked])[0]
+    assert never["failed"]
+    assert "no answer within 30 seconds" in never["msg"], never
+    assert never["seconds"] < WAIT
+    served.sh(SERVE)
+    served.tasks(asked)
+    served.sh(CUT)
+    tasks = [asked, task("pool_info"), task("pool_netfs", name="share", state="inactive")]
+    active, info, stop = served.drive("tasks", tasks=tasks)
+    assert active["failed"]
+    assert active["msg"].startswith("Nothing was changed: "), active
+    assert [pool["error"] for pool in info["pools"]] == [
+        f"{SERVER}:/exports/one at /srv/share: no answer within 30 seconds"
+    ]
+    assert stop["failed"]
+    assert "umount /srv/share: no answer within 30 seconds" in stop["msg"], stop
+    assert max(each["seconds"] for each in (active, info, stop)) < WAIT
+    served.sh(SERVE)
+    served.tasks(asked)
+    assert served.sh("findmnt -no SOURCE /srv/share").strip() == f"{SERVER}:/exports/one"
+    served.tasks(task("pool_netfs", name="share", state="deleted"))
+
+
+def test_it_comes_back_after_a_reboot(served: Driven) -> None:
+    served.sh("systemctl enable nfs-server; mkdir -p /srv")
+    own = {**SHARE, "host": "127.0.0.1"}
+    served.tasks(
+        task("pool_netfs", **own),
+        task(
+            "pool_netfs",
+            **{
+                **own,
+                "name": "late",
+                "dir": "/exports/two",
+                "path": "/srv/late",
+                "autostart": False,
+            },
+        ),
+    )
+    served.host.reboot()
+    if served.libvirt:
+        assert "share" in served.sh("virsh pool-list --name").split()
+    mounted = served.sh("findmnt -rno TARGET -t nfs,nfs4").split()
+    assert mounted == ["/srv/share"]
+    assert not served.tasks(task("pool_netfs", **own))[0]["changed"]
+    gone = [task("pool_netfs", name=name, state="deleted") for name in ("share", "late")]
+    served.tasks(*gone)
+    served.sh("systemctl disable nfs-server")

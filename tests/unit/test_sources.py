@@ -1,0 +1,55 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What there is to make pools from; the options must be those that the pool modules take."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.poolwright.storage.plugins.module_utils import _options
+from ansible_collections.poolwright.storage.plugins.module_utils._pools.all import BACKENDS
+from ansible_collections.poolwright.storage.tests.unit.fake_host import GIB, FakeHost
+
+SDA = "/sys/block/sda"
+HOST: dict[str, t.Any] = {
+    "exports": "/srv/a b   10.0.0.0/8,nfs\n/srv/c *\n",
+    "targets": "[fd00::7]:3260,1 iqn.2026-01.org.example:disks\n",
+    "disks": {"/dev/sda": {"number": "8:0", "dirt": ["ext4"], "swap": True}},
+    "files": {f"{SDA}/size": "4194304", f"{SDA}/dev": "8:0\n"},
+    "folders": {"/sys/block": ["loop0", "sda"], "/sys/class/scsi_host": ["host3"]},
+    "paths": {
+        "/sys/class/scsi_host/host3": {
+            "real": "/sys/devices/pci0000:00/0000:00:06.0/virtio3/host3/scsi_host/host3"
+        }
+    },
+    "groups": {"vg": {"devices": ["/dev/sda"], "volumes": {"web": {"size": GIB}}}},
+}
+OFFERS: dict[str, dict[str, t.Any]] = {
+    "netfs": {"host": "nfs", "dir": "/srv/a b", "format": "nfs"},
+    "iscsi": {"host": "fd00::7", "port": 3260, "target": "iqn.2026-01.org.example:disks"},
+    "disk": {"device": "/dev/sda"},
+    "fs": {"device": "/dev/sda"},
+    "logical": {"volume_group": "vg", "devices": ["/dev/sda"]},
+    "scsi": {"adapter": {"type": "scsi_host", "name": "host3"}},
+}
+
+
+@pytest.mark.parametrize("kind", OFFERS)
+def test_offers(kind: str) -> None:
+    backend = BACKENDS[kind]
+    found = list(backend.offers(FakeHost(HOST), {"host": "nfs", "port": None}))
+    assert found[0].options == OFFERS[kind]
+    for offer in found:
+        task = {"name": "data", "path": "/dev/x", **offer.options}
+        task = {key: task[key] for key in task if key in {"name", *backend.options}}
+        spec = {**_options.POOL, **backend.options}
+        assert not ArgumentSpecValidator(dict(spec)).validate(task).error_messages
+        assert not list(backend.faults(task))
+
+
+def test_a_disk_says_what_is_on_it_and_who_uses_it() -> None:
+    (disk,) = BACKENDS["disk"].offers(FakeHost(HOST), {})
+    assert (disk.capacity, disk.content, disk.users) == (2 * GIB, "ext4", ("used as swap",))
