@@ -30,7 +30,7 @@ options:
     description:
       - The format of the partition table. If it is not given, it is V(gpt).
       - Partitions are made, resized and removed with V(gpt) and V(dos). With the others they are only listed, and many kernels have
-        no devices for them.
+        no devices for them. A libvirt daemon does not start a pool with V(mac) on such a kernel.
     type: str
     choices:
       - gpt

@@ -19,7 +19,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "lab"))
 
-from poolwright_lab import Host
+from poolwright_lab import Host, LabError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +78,8 @@ class Driven:
         """What the driver's function ``do`` answers to a job."""
         text = json.dumps({"do": do, **job})
         done = self.host.run(DRIVE, stdin=text, timeout=1200)
+        if not self.host.running:
+            raise LabError(f"{self.host.name} has died")
         return json.loads(done.stdout)
 
     def tasks(self, *tasks: Result) -> list[Result]:
@@ -120,7 +122,8 @@ class Hosts:
 
     def get(self, suite: str, libvirt: bool) -> Driven:
         variant = (suite, libvirt)
-        if variant not in self._running:
+        there = self._running.get(variant)
+        if there is None or not there.host.running:
             # Runs at the same time have hosts of their own.
             host = Host(f"hosts-{name_of(variant)}-{os.getpid()}")
             try:

@@ -131,6 +131,8 @@ def test_dos(each_host: Driven) -> None:
 @pytest.mark.parametrize("label", ["dvh", "mac", "bsd", "pc98", "sun"])
 def test_other_labels(each_host: Driven, label: str) -> None:
     host = each_host
+    if label == "mac" and host.libvirt:
+        pytest.skip("libvirt wants devices for its partitions, and the lab's kernel has none")
     made = task("pool_disk", **DATA, format=label)
     host.tasks(made)
     info = host.tasks(made, task("pool_info", name="data", volumes=True))
