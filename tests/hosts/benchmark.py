@@ -38,7 +38,8 @@ def volumes(pool: str, count: int) -> Result:
 
 def measured(file: str, module: str, args: Result) -> float:
     """Seconds of one task, from the command line to its end."""
-    command = ["ansible", "-i", file, "all", "-m", module, "-a", json.dumps(args)]
+    command = ["ansible", "-i", file, "all", "-m", module]
+    command += ["-a", json.dumps(args)] if args else []
     environment = {**os.environ, "ANSIBLE_PIPELINING": "1"}
     began = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

@@ -98,6 +98,7 @@ ALL = [(suite, libvirt) for suite in SUITES for libvirt in (True, False)]
 # Everything takes hours without KVM: CI runs the variants that differ most.
 EVERYTHING = bool(os.environ.get("POOLWRIGHT_ALL"))
 VARIANTS = ALL if EVERYTHING else [("bookworm", True), ("trixie", False)]
+thorough = pytest.mark.skipif(not EVERYTHING, reason="takes long: POOLWRIGHT_ALL=1 runs it")
 
 
 def name_of(variant: tuple[str, bool]) -> str:
@@ -174,7 +175,7 @@ def each_host(hosts: Hosts, request: pytest.FixtureRequest) -> Driven:
     return hosts.get(suite, libvirt)
 
 
-@pytest.fixture(params=SUITES)
+@pytest.fixture(params=["bookworm", pytest.param("trixie", marks=thorough)])
 def libvirt_host(hosts: Hosts, request: pytest.FixtureRequest) -> Driven:
     """Debian 12 and 13 with libvirt."""
     return hosts.get(request.param, True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import Driven, Result, blank, task
+from conftest import Driven, Result, blank, task, thorough
 from test_states import four, sh, still
 
 DATA = {"name": "data", "device": blank(0)}
@@ -93,6 +93,7 @@ def test_gpt(each_host: Driven) -> None:
     )
 
 
+@thorough
 def test_dos(each_host: Driven) -> None:
     n = kernel_name(each_host, blank(0))
     rows = [
@@ -128,6 +129,7 @@ def test_dos(each_host: Driven) -> None:
     )
 
 
+@thorough
 @pytest.mark.parametrize("label", ["dvh", "mac", "bsd", "pc98", "sun"])
 def test_other_labels(each_host: Driven, label: str) -> None:
     host = each_host
@@ -151,6 +153,7 @@ def _next(host: Driven, there: list[str]) -> str:
     return next(f"{n}{k}" for k in range(1, 20) if f"{n}{k}" not in there)
 
 
+@thorough
 def test_nvme(each_host: Driven) -> None:
     """A p stands behind a digit, and the partition that goes is the one that was named."""
     host = each_host
@@ -163,6 +166,7 @@ def test_nvme(each_host: Driven) -> None:
     assert host.sh(f"ls /dev/{n}*", check=False) == ""
 
 
+@thorough
 def test_in_use(each_host: Driven) -> None:
     """What is in use stays, and is not in the way of the others."""
     host = each_host

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Driven, task
+from conftest import Driven, task, thorough
 
 MODULES = sorted((Path(__file__).resolve().parents[2] / "plugins/modules").glob("*.py"))
 PREFIX = "poolwright.storage."
@@ -25,7 +25,13 @@ def examples(module: Path) -> list[dict[str, Any]]:
     raise AssertionError(f"{module.name} has no examples")
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.stem))
+SOME = {"pool_dir", "pool_fs", "pool_info", "pool_logical", "volume", "volumes", "volume_info"}
+
+
+@pytest.mark.parametrize(
+    "module",
+    [pytest.param(m, id=m.stem, marks=() if m.stem in SOME else thorough) for m in MODULES],
+)
 def test_examples(host: Driven, module: Path) -> None:
     rows = examples(module)
     tasks = [

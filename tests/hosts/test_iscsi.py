@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Driven, task
+from conftest import Driven, task, thorough
 from test_netfs import failed
 from test_states import four, sh, still
 
@@ -64,6 +64,7 @@ def auth(words: str) -> str:
     return f"targetcli /iscsi/{IQN}:vault/tpg1/acls/{IQN}:me set auth {words} >/dev/null"
 
 
+@thorough
 def test_states(served: Driven) -> None:
     record = f"{IQN}:plain/{SERVER},3260,1/default"
     four(
@@ -87,6 +88,7 @@ def test_states(served: Driven) -> None:
     )
 
 
+@thorough
 def test_luns(served: Driven) -> None:
     served.tasks(task("pool_iscsi", **DISKS))
     info = served.tasks(task("volume_info", pool="disks"))[0]
@@ -114,6 +116,7 @@ def test_luns(served: Driven) -> None:
     served.tasks(task("pool_iscsi", name="disks", state="deleted"))
 
 
+@thorough
 def test_chap(served: Driven) -> None:
     secrets = "virsh -q secret-list | awk '{print $3}'" if served.libvirt else "true"
     secret = "poolwright.storage/vault" if served.libvirt else ""
@@ -159,6 +162,7 @@ true
 """
 
 
+@thorough
 def test_a_password_is_nowhere_to_be_seen(served: Driven) -> None:
     served.sh("rm -rf /root/.targetcli")  # what it remembers is not ours
     served.sh(WATCH)
@@ -176,6 +180,7 @@ def test_a_password_is_nowhere_to_be_seen(served: Driven) -> None:
     served.tasks(task("pool_iscsi", name="vault", state="absent"))
 
 
+@thorough
 def test_a_dead_server(served: Driven) -> None:
     served.sh(f"ip address del {SERVER}/32 dev lo")
     found = served.drive("tasks", tasks=[task("pool_iscsi", **DISKS)])[0]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 import pytest
-from conftest import Driven, Result, blank, task
+from conftest import Driven, Result, blank, task, thorough
 
 POOLS = [
     task("pool_dir", name="images", path="/srv/images", mode="0751"),
@@ -90,7 +90,7 @@ def test_libvirt_agrees(libvirt_host: Driven) -> None:
     host.tasks(*GONE)
 
 
-@pytest.mark.parametrize("label", ["gpt", "dos"])
+@pytest.mark.parametrize("label", ["gpt", pytest.param("dos", marks=thorough)])
 def test_libvirt_agrees_on_partitions(libvirt_host: Driven, label: str) -> None:
     host = libvirt_host
     host.tasks(task("pool_disk", name="data", device=blank(3), format=label))

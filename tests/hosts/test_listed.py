@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Driven, Result, blank, task
+from conftest import Driven, Result, blank, task, thorough
 from test_states import four, sh
 
 MAPS = task("pool_mpath", name="maps")
@@ -44,6 +44,7 @@ def named(info: Result) -> list[tuple[Any, ...]]:
     return [(row["name"], row["path"], row["capacity"], row["type"]) for row in rows]
 
 
+@thorough
 def test_mpath(mpath_host: Driven) -> None:
     host = mpath_host
     four(host, *([MAPS] if host.libvirt else [{**MAPS, "still": True}]))
@@ -90,6 +91,7 @@ def check_a_failed_path(host: Driven) -> None:
     assert not host.tasks(MAPS)[0].get("warnings")
 
 
+@thorough
 def test_disk_on_a_map(mpath_host: Driven) -> None:
     """Partitions of a map are device mapper devices of their own."""
     host = mpath_host

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Driven, Result, task
+from conftest import Driven, Result, task, thorough
 from test_states import four, sh, still
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def failed(host: Driven, *tasks: Result) -> list[str]:
     return [earnest["msg"] for _, earnest in found["answers"]]
 
 
+@thorough
 def test_nfs(served: Driven) -> None:
     unit = "" if served.libvirt else "srv-share.mount"
     options = ["nosuid", "soft"]
@@ -95,6 +96,7 @@ def test_what_is_refused(served: Driven) -> None:
 LEAVE = ("inactive", "absent", "deleted")
 
 
+@thorough
 def test_a_dead_server(served: Driven) -> None:
     """Every task ends in time, and goes on when the server is back."""
     served.sh(CUT)
@@ -122,6 +124,7 @@ def test_a_dead_server(served: Driven) -> None:
     served.tasks(task("pool_netfs", name="share", state="deleted"))
 
 
+@thorough
 def test_it_comes_back_after_a_reboot(served: Driven) -> None:
     served.sh("systemctl enable nfs-server; mkdir -p /srv")
     own = {**SHARE, "host": "127.0.0.1"}

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import DRIVE, EVERYTHING, Driven, Result, blank, task
+from conftest import DRIVE, Driven, Result, blank, task, thorough
 
 POOLS = {
     True: [
@@ -80,11 +80,17 @@ done
 
 MANY_FILES = (task("pool_dir", name="cut", path="/srv/cut"), FILES)
 MANY_LVS = (task("pool_logical", name="cut", devices=[blank(1)]), LVS)
-CUTS = [(*MANY_FILES, "required"), (*MANY_LVS, "ignored")]
-CUTS += [(*MANY_FILES, "ignored"), (*MANY_LVS, "required")] if EVERYTHING else []
 
 
-@pytest.mark.parametrize(("pool", "rows", "libvirt"), CUTS)
+@pytest.mark.parametrize(
+    ("pool", "rows", "libvirt"),
+    [
+        (*MANY_FILES, "required"),
+        pytest.param(*MANY_FILES, "ignored", marks=thorough),
+        pytest.param(*MANY_LVS, "required", marks=thorough),
+        pytest.param(*MANY_LVS, "ignored", marks=thorough),
+    ],
+)
 def test_power_cut(host: Driven, pool: Result, rows: list[Result], libvirt: str) -> None:
     pool = task(pool["module"], **pool["args"], libvirt=libvirt)
     many = task("volumes", pool="cut", volumes=rows, libvirt=libvirt)

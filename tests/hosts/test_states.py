@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import DISK, Driven, Result, blank, task
+from conftest import DISK, Driven, Result, blank, task, thorough
 
 ATTIC = {"name": "attic", "device": blank(0), "path": "/srv/attic"}
 GUESTS = {"name": "guests", "devices": [blank(1), blank(2)]}
@@ -101,7 +101,10 @@ def test_fs(each_host: Driven) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["ext2", "ext3", "xfs", "vfat", "udf"])
+@pytest.mark.parametrize(
+    "kind",
+    ["xfs", "vfat", *(pytest.param(kind, marks=thorough) for kind in ("ext2", "ext3", "udf"))],
+)
 def test_fs_formats(host: Driven, kind: str) -> None:
     four(
         host,

@@ -96,7 +96,7 @@ class Disk(Backend[SeenDisk]):
         volumes = tuple(read(host, self.pool, device, table))
         free = tuple(Extent(self._device, start, end) for start, end in table.free)
         return SeenDisk(
-            "ready",
+            state="ready",
             users=tuple(_users(host, device)) if self.given.get("state") == "deleted" else (),
             capacity=max(extent[1] for extent in [*table.free, *map(_span, table.parts)]),
             available=sum(gap.end - gap.start for gap in free),

@@ -112,7 +112,7 @@ class Iscsi(Backend[SeenTarget]):
         here = self._here(addresses, [session.interface] if session else names)
         record = next(filter(here, iscsi.records(host, target)), None)
         seen = SeenTarget(
-            "ready" if record else "missing",
+            state="ready" if record else "missing",
             active=session is not None,
             record=record,
             known=record is not None,
@@ -167,7 +167,7 @@ class Iscsi(Backend[SeenTarget]):
         found = iscsi.discover(host, first.server)
         portals = [portal for portal, name in found if name == target]
         if not portals and not pool.initiator:
-            there = ", ".join(sorted({name for _, name in found})) or "no target"
+            there = ", ".join(sorted({name for dummy, name in found})) or "no target"
             raise self.nothing(
                 f"{pool.hosts[0].name} does not offer {target} of pool {pool.name}, but {there}. "
                 "Correct target, or let the server offer it to this host."

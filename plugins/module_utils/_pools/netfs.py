@@ -107,7 +107,7 @@ class Netfs(Backend[SeenRemote]):
         if mount and not self.leaving:
             self._no_other(mount, source)
         seen = SeenRemote(
-            "ready", active=ours, mount=mount, unit=fs.unit(host, self.pool.path, fs.REMOTE)
+            state="ready", active=ours, mount=mount, unit=fs.unit(host, self.pool.path, fs.REMOTE)
         )
         what = f"{source} at {self.pool.path}" if ours else self.pool.path
         if not ours or not self.leaving or self.given.get("info"):

@@ -93,7 +93,7 @@ class Scsi(Backend[SeenHost]):
         volumes = tuple(luns.read(host, number, self.pool.path))
         size = sum(volume.capacity for volume in volumes)
         return SeenHost(
-            "ready",
+            state="ready",
             number=number,
             capacity=size,
             allocation=size,

@@ -39,8 +39,8 @@ def status(text: str) -> dict[str, list[tuple[str, str]]]:
     """For each map, its paths: number and state, ``A`` active or ``F`` failed."""
     found = {}
     for line in text.splitlines():
-        name, _, rest = line.partition(": ")
-        found[name] = _PATH.findall(rest)
+        name = line.split(": ")[0]
+        found[name] = _PATH.findall(line[len(name) :])
     return found
 
 

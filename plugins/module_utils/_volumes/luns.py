@@ -61,7 +61,7 @@ def properties(host: Reader, number: str) -> dict[str, str]:
     """What udev knows of a block device; empty where it knows nothing."""
     lines = (host.read(f"/run/udev/data/b{number}") or "").splitlines()
     pairs = (line[2:].partition("=") for line in lines if line.startswith("E:"))
-    return {key: value for key, _, value in pairs}
+    return {key: value for key, dummy, value in pairs}
 
 
 def path_faults(params: t.Mapping[str, t.Any]) -> t.Iterator[str]:

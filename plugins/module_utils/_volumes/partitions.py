@@ -59,7 +59,7 @@ class Space(base.Room):
     def numbers(self) -> t.Iterator[int]:
         """The numbers that the next partition can get: the kernel allows no other."""
         if self.label != "dos":
-            yield next(n for n in range(1, len(self.parts) + 2) if n not in self.parts)
+            yield min({*range(1, len(self.parts) + 2)}.difference(self.parts))
             return
         yield from [n for n in range(1, _FIRST_LOGICAL) if n not in self.parts][:1]
         if any(part.format == "extended" for part in self.parts.values()):
