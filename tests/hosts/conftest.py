@@ -115,6 +115,14 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
         item.add_marker(pytest.mark.xdist_group(group))
 
 
+# For a test that would take long on every host: CI runs it on Debian 13 without libvirt.
+on_one_host = pytest.mark.parametrize(
+    "each_host",
+    [pytest.param(v, id=name_of(v), marks=() if v == ("trixie", False) else thorough) for v in ALL],
+    indirect=True,
+)
+
+
 class Hosts:
     """Hosts that are booted when the first test asks, and anew after one that failed."""
 

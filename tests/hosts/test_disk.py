@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import Driven, Result, blank, task, thorough
+from conftest import Driven, Result, blank, on_one_host, task, thorough
 from test_states import four, sh, still
 
 DATA = {"name": "data", "device": blank(0)}
@@ -62,6 +62,7 @@ GPT_TABLE = (
 )
 
 
+@on_one_host
 def test_gpt(each_host: Driven) -> None:
     n = kernel_name(each_host, blank(0))
     rows = [

@@ -25,7 +25,7 @@ def examples(module: Path) -> list[dict[str, Any]]:
     raise AssertionError(f"{module.name} has no examples")
 
 
-SOME = {"pool_dir", "pool_fs", "pool_info", "pool_logical", "volume", "volumes", "volume_info"}
+SOME = {"pool_dir", "pool_info", "volume_info"}
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,7 @@ def with_registry(job: dict[str, Any], libvirt: str) -> dict[str, Any]:
     return {**job, "args": {**job["args"], "libvirt": libvirt}}
 
 
-SOME = {("fs", "required"), ("logical-extended", "ignored"), ("files-changed", "ignored")}
-SOME |= {("lvs", "ignored"), ("partitions", "ignored")}
+SOME = {("fs", "required"), ("lvs", "ignored")}
 
 
 @pytest.mark.parametrize(

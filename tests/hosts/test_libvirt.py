@@ -90,7 +90,8 @@ def test_libvirt_agrees(libvirt_host: Driven) -> None:
     host.tasks(*GONE)
 
 
-@pytest.mark.parametrize("label", ["gpt", pytest.param("dos", marks=thorough)])
+@thorough
+@pytest.mark.parametrize("label", ["gpt", "dos"])
 def test_libvirt_agrees_on_partitions(libvirt_host: Driven, label: str) -> None:
     host = libvirt_host
     host.tasks(task("pool_disk", name="data", device=blank(3), format=label))
@@ -115,6 +116,7 @@ def test_libvirt_agrees_on_partitions(libvirt_host: Driven, label: str) -> None:
     host.tasks(task("pool_disk", name="data", state="deleted", allow=["delete"]))
 
 
+@thorough
 def test_what_libvirt_made_is_adopted(libvirt_host: Driven) -> None:
     host = libvirt_host
     host.sh(f"""set -e

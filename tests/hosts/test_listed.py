@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Driven, Result, blank, task, thorough
+from conftest import Driven, Result, blank, on_one_host, task, thorough
 from test_states import four, sh
 
 MAPS = task("pool_mpath", name="maps")
@@ -120,6 +120,7 @@ def scsi_host(host: Driven, device: str) -> tuple[int, str]:
     return int(number[4:]), address
 
 
+@on_one_host
 def test_scsi(each_host: Driven) -> None:
     host = each_host
     number, address = scsi_host(host, blank(3))

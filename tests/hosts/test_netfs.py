@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Driven, Result, task, thorough
+from conftest import Driven, Result, on_one_host, task, thorough
 from test_states import four, sh, still
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def test_nfs(served: Driven) -> None:
     )
 
 
+@on_one_host
 def test_what_is_refused(served: Driven) -> None:
     served.sh(f"mkdir -p /srv/share && mount -t nfs {SERVER}:/exports/two /srv/share")
     assert failed(served, task("pool_netfs", **SHARE)) == [

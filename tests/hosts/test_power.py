@@ -48,6 +48,7 @@ def clean_up(host: Driven) -> None:
     host.tasks(*(task(each["module"], name=each["args"]["name"], **gone) for each in every))
 
 
+@thorough
 def test_reboot_with_libvirt(host: Driven) -> None:
     """systemd starts libvirtd when it is first asked, and libvirtd then starts the pools."""
     lasting = set_up(host)
@@ -59,6 +60,7 @@ def test_reboot_with_libvirt(host: Driven) -> None:
     clean_up(host)
 
 
+@thorough
 def test_reboot_without_libvirt(plain_host: Driven) -> None:
     lasting = set_up(plain_host)
     plain_host.host.reboot()
@@ -82,13 +84,14 @@ MANY_FILES = (task("pool_dir", name="cut", path="/srv/cut"), FILES)
 MANY_LVS = (task("pool_logical", name="cut", devices=[blank(1)]), LVS)
 
 
+@thorough
 @pytest.mark.parametrize(
     ("pool", "rows", "libvirt"),
     [
         (*MANY_FILES, "required"),
-        pytest.param(*MANY_FILES, "ignored", marks=thorough),
-        pytest.param(*MANY_LVS, "required", marks=thorough),
-        pytest.param(*MANY_LVS, "ignored", marks=thorough),
+        (*MANY_FILES, "ignored"),
+        (*MANY_LVS, "required"),
+        (*MANY_LVS, "ignored"),
     ],
 )
 def test_power_cut(host: Driven, pool: Result, rows: list[Result], libvirt: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import DISK, Driven, Result, blank, task, thorough
+from conftest import DISK, Driven, Result, blank, on_one_host, task, thorough
 
 ATTIC = {"name": "attic", "device": blank(0), "path": "/srv/attic"}
 GUESTS = {"name": "guests", "devices": [blank(1), blank(2)]}
@@ -103,7 +103,7 @@ def test_fs(each_host: Driven) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    ["xfs", "vfat", *(pytest.param(kind, marks=thorough) for kind in ("ext2", "ext3", "udf"))],
+    ["xfs", *(pytest.param(kind, marks=thorough) for kind in ("ext2", "ext3", "vfat", "udf"))],
 )
 def test_fs_formats(host: Driven, kind: str) -> None:
     four(
@@ -134,6 +134,7 @@ def test_logical(each_host: Driven) -> None:
     )
 
 
+@on_one_host
 def test_volumes(each_host: Driven) -> None:
     rows: list[dict[str, Any]] = [
         {"name": "a raw one", "capacity": "10M"},
