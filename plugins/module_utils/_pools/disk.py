@@ -145,6 +145,7 @@ class Disk(Backend[SeenDisk]):
         yield block.zero_ends(self._device, f"blank both ends of {self._device}")
         text = f"let the kernel read {self._device} again"
         yield run(text, "blockdev", "--rereadpt", self._device)
+        yield partitions.settle()
 
     def volumes(self) -> Partitions:
         return Partitions(self.pool)
