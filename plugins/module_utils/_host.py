@@ -19,6 +19,7 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
 import time
 import typing as t
 from dataclasses import dataclass
@@ -511,6 +512,39 @@ def _plain(text: str) -> str:
     for escape, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         text = text.replace(escape, char)
     return text
+
+
+def execute(argv: t.Sequence[str], stdin: str) -> tuple[int, str, str]:
+    """Runs a command in the C locale: an `Exec`.
+
+    Ansible's own run_command can lose what a command prints that ends at the wrong moment, and no
+    output may mean a blank disk.
+    """
+    # Not pipes: a daemon that the command starts may keep one open for ever.
+    with _scratch() as output, _scratch() as errors:
+        done = subprocess.run(
+            [_bytes(word) for word in argv],
+            input=_bytes(stdin),
+            stdout=output,
+            stderr=errors,
+            env={**os.environ, "LC_ALL": "C"},
+            check=False,
+        )
+        return done.returncode, _printed(output), _printed(errors)
+
+
+def _scratch() -> t.BinaryIO:
+    """A file in memory."""
+    return t.cast(t.BinaryIO, os.fdopen(os.memfd_create("output"), "w+b"))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _printed(file: t.BinaryIO) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "surrogateescape")
 
 
 def _answer(writing: int, look: t.Callable[[], object]) -> t.NoReturn:

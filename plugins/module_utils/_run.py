@@ -19,7 +19,7 @@ from ansible.module_utils.common.respawn import (
 from ansible.module_utils.errors import AnsibleValidationError, UnsupportedError
 
 from . import _xml
-from ._host import HostError, Reader, Writer, detach, locked
+from ._host import HostError, Reader, Writer, detach, execute, locked
 from ._model import Refused
 from ._plan import Action, Stopped, apply, guard
 
@@ -85,10 +85,7 @@ class Module(AnsibleModule):
         program = self.get_bin_path(argv[0])
         if not program:
             return 127, "", f"{argv[0]} is not installed on this host"
-        found: tuple[int, str, str] = self.run_command(
-            [program, *argv[1:]], data=stdin or None, environ_update={"LC_ALL": "C"}
-        )
-        return found
+        return execute((program, *argv[1:]), stdin)
 
 
 def _fault(error: AnsibleValidationError) -> str:
