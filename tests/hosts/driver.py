@@ -179,8 +179,12 @@ def snapshot() -> list[str]:
     for folder in ("/dev/mapper", "/run/libvirt/storage"):
         for place, _, files in os.walk(folder):
             shown += [f"{place}/{name}" for name in sorted(files) if name != "driver.pid"]
+    mounted = {line.split()[2] for line in shown if line[0].isdigit()}
     for disk in sorted(os.listdir("/sys/block")):
-        if disk.startswith(("sd", "vdb", "nvme")):
+        with open(f"/sys/block/{disk}/dev", encoding="ascii") as file:
+            number = file.read().strip()
+        # To what is mounted the kernel writes by itself.
+        if disk.startswith(("sd", "vdb", "nvme")) and number not in mounted:
             shown.append(f"{disk} {_ends(f'/dev/{disk}')}")
     return shown
 
