@@ -181,8 +181,8 @@ def snapshot() -> list[str]:
             shown += [f"{place}/{name}" for name in sorted(files) if name != "driver.pid"]
     mounted = {line.split()[2] for line in shown if line[0].isdigit()}
     for disk in sorted(os.listdir("/sys/block")):
-        with open(f"/sys/block/{disk}/dev", encoding="ascii") as file:
-            number = file.read().strip()
+        with open(f"/sys/block/{disk}/dev", encoding="ascii") as told:
+            number = told.read().strip()
         # To what is mounted the kernel writes by itself.
         if disk.startswith(("sd", "vdb", "nvme")) and number not in mounted:
             shown.append(f"{disk} {_ends(f'/dev/{disk}')}")
