@@ -19,7 +19,6 @@ import shutil
 import signal
 import socket
 import stat
-import subprocess
 import time
 import typing as t
 from dataclasses import dataclass
@@ -44,6 +43,8 @@ READING = (
 
 LOCK = "/run/lock"  # a directory can be locked as it is, so that looking leaves no file behind
 LOCK_PATIENCE = 600  # seconds
+
+TO_FILES = 'exec "$@" >/proc/self/fd/{} 2>/proc/self/fd/{}'
 
 LIMIT = 30  # seconds for what waits for a server
 
@@ -514,32 +515,30 @@ def _plain(text: str) -> str:
     return text
 
 
-def execute(argv: t.Sequence[str], stdin: str) -> tuple[int, str, str]:
+def execute(
+    run_command: t.Callable[..., tuple[int, str, str]], argv: t.Sequence[str], stdin: str
+) -> tuple[int, str, str]:
     """Runs a command in the C locale: an `Exec`.
 
-    Ansible's own run_command can lose what a command prints that ends at the wrong moment, and no
-    output may mean a blank disk.
+    What it prints goes to files: of a pipe, Ansible's run_command can miss the last words, and no
+    words may mean a blank disk.
     """
-    # Not pipes: a daemon that the command starts may keep one open for ever.
     with _scratch() as output, _scratch() as errors:
-        done = subprocess.run(
-            [_bytes(word) for word in argv],
-            input=_bytes(stdin),
-            stdout=output,
-            stderr=errors,
-            env={**os.environ, "LC_ALL": "C"},
-            check=False,
+        files = (output.fileno(), errors.fileno())
+        code, _output, failed = run_command(
+            ["/bin/sh", "-c", TO_FILES.format(*files), "sh", *argv],
+            data=stdin or None,
+            binary_data=True,
+            pass_fds=files,
+            environ_update={"LC_ALL": "C"},
+            expand_user_and_vars=False,
         )
-        return done.returncode, _printed(output), _printed(errors)
+        return code, _printed(output), _printed(errors) or failed
 
 
 def _scratch() -> t.BinaryIO:
     """A file in memory."""
     return t.cast(t.BinaryIO, os.fdopen(os.memfd_create("output"), "w+b"))
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
 
 
 def _printed(file: t.BinaryIO) -> str:

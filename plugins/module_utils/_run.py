@@ -85,7 +85,7 @@ class Module(AnsibleModule):
         program = self.get_bin_path(argv[0])
         if not program:
             return 127, "", f"{argv[0]} is not installed on this host"
-        return execute((program, *argv[1:]), stdin)
+        return execute(self.run_command, (program, *argv[1:]), stdin)
 
 
 def _fault(error: AnsibleValidationError) -> str:

@@ -176,9 +176,10 @@ def snapshot() -> list[str]:
         for place, folders, files in os.walk(folder):
             shown += [_entry(os.path.join(place, name)) for name in sorted(folders + files)]
     # Active volumes and maps, and the pools that libvirtd has active, which looking may start
+    daemons = ("driver.pid", "autostarted")
     for folder in ("/dev/mapper", "/run/libvirt/storage"):
         for place, _, files in os.walk(folder):
-            shown += [f"{place}/{name}" for name in sorted(files) if name != "driver.pid"]
+            shown += [f"{place}/{name}" for name in sorted(files) if name not in daemons]
     mounted = {line.split()[2] for line in shown if line[0].isdigit()}
     for disk in sorted(os.listdir("/sys/block")):
         with open(f"/sys/block/{disk}/dev", encoding="ascii") as told:

@@ -33,7 +33,6 @@ ONLY = {
         "shutil",
         "socket",
         "stat",
-        "subprocess",
         "time",
     },
     "_run": {"ansible"},
