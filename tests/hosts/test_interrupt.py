@@ -12,8 +12,7 @@ from conftest import DISK, Driven, blank, task, thorough
 
 NAME = "kill"
 PATH = "/srv/kill"
-DIRTY = f"{DISK}d0000000"  # ext4
-DISKS = (blank(0), blank(1), DIRTY)
+DISKS = (blank(0), blank(1))
 
 # Everything that a case may leave goes; what others have stays.
 RESTORE = f"""
@@ -31,7 +30,7 @@ case $signed in *LVM2_member*) vgremove -ff -y {NAME};; esac
 done
 udevadm settle
 """
-OTHERS = " ".join(f"{DISK}d000000{number}" for number in (2, 3, 4, 5))
+OTHERS = " ".join(f"{DISK}d000000{number}" for number in (0, 2, 3, 4, 5))
 CANARY = f"head -q -c 65536 {OTHERS} /dev/labother/precious | sha256sum\n"
 DIR = task("pool_dir", name=NAME, path=PATH, mode="0711", owner="nobody", group="nogroup")
 FS = task("pool_fs", name=NAME, path=PATH, device=blank(0), format="ext4", mode="0710")
@@ -54,6 +53,7 @@ CHANGED_LVS = volumes(("a", "", "12M"), ("b", "", "8M"), purge=True, allow=["del
 GONE = {"state": "deleted", "allow": ["delete"]}
 FILE = f"{PATH}/a"
 LV = f"/dev/{NAME}/a"
+DD = "conv=notrunc,fsync status=none"
 WHOLE = task("pool_disk", name=NAME, device=blank(0))
 # KERNEL stands for the kernel's name of the disk, which the host tells.
 PARTS = volumes(("KERNEL1", "linux", "8M"), ("KERNEL2", "", "8M"), ("KERNEL3", "", "8M"))
@@ -61,15 +61,16 @@ CHANGED_PARTS = volumes(
     ("KERNEL1", "linux", "8M"), ("KERNEL2", "", "12M"), purge=True, allow=["delete"]
 )
 
-# "before" are tasks, "moments" counts kills between steps, "keep" is what a task must not lose.
+# "before" are tasks, "moments" counts kills between steps, "fill" makes what there is after these,
+# "keep" is what a task must not lose.
 CASES: dict[str, dict[str, Any]] = {
     "dir": {"task": DIR},
     "fs": {"task": FS, "moments": 2},
     "fs-overwrite": {
         "task": task(
-            "pool_fs", name=NAME, path=PATH, device=DIRTY, format="xfs", allow=["overwrite"]
+            "pool_fs", name=NAME, path=PATH, device=blank(0), format="xfs", allow=["overwrite"]
         ),
-        "dirty": f"mkfs.ext4 -q -F -L labdata {DIRTY}; udevadm settle",
+        "fill": f"mkfs.ext4 -q {blank(0)}; udevadm settle",
     },
     "fs-deleted": {"before": [FS], "task": task("pool_fs", name=NAME, **GONE)},
     "logical": {"task": GROUP, "moments": 2},
@@ -114,11 +115,11 @@ def test_goes_on_after_a_kill(host: Driven, name: str, libvirt: str) -> None:
     found = host.drive(
         "sweep",
         name=name,
-        restore=f"TOLD={libvirt.replace('ignored', '')}" + RESTORE + case.get("dirty", ""),
+        restore=f"TOLD={libvirt.replace('ignored', '')}" + RESTORE,
         before=[with_registry(each, libvirt) for each in case.get("before", [])],
         task=with_registry(case["task"], libvirt),
         moments=case.get("moments", 0),
-        fill=f"echo precious | dd of={keep} conv=notrunc,fsync status=none" if keep else "",
+        fill=case.get("fill") or (keep and f"echo precious | dd of={keep} {DD}") or "",
         canary=CANARY + (f"head -c 9 {keep}" if keep else ""),
     )
     assert len(found) > 2, found
