@@ -24,6 +24,8 @@ from poolwright_lab import Host, LabError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SERVE = (HERE.parent / "lab" / "serve.sh").read_text(encoding="utf-8")
+TARGET = "iqn.2026-01.org.example:luns"  # which SERVE offers, beside NFS /exports/nfs
 COLLECTION = "ansible_collections/poolwright/storage"
 DRIVE = "PYTHONPATH=/root/poolwright python3 -m driver"
 DISK = "/dev/disk/by-id/wwn-0x5000c500"

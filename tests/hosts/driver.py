@@ -166,13 +166,23 @@ def _differing(one: t.Sequence[str], other: t.Sequence[str]) -> list[str]:
     return list(difflib.unified_diff(one, other, lineterm="", n=0))
 
 
+KEPT = (
+    "/etc/libvirt/storage",
+    "/etc/libvirt/secrets",
+    "/etc/systemd/system",
+    "/etc/iscsi",
+    "/var/lib/iscsi",
+    "/srv",
+)
+
+
 def snapshot() -> list[str]:
     """All of the host that a storage task could change, a line each."""
     shown = []
     for file in ("/proc/self/mountinfo", "/proc/swaps"):
         with open(file, encoding="utf-8") as table:
             shown += table.read().splitlines()
-    for folder in ("/etc/libvirt/storage", "/etc/systemd/system", "/srv"):
+    for folder in KEPT:
         for place, folders, files in os.walk(folder):
             shown += [_entry(os.path.join(place, name)) for name in sorted(folders + files)]
     # Active volumes and maps, and the pools that libvirtd has active, which looking may start
@@ -180,6 +190,8 @@ def snapshot() -> list[str]:
     for folder in ("/dev/mapper", "/run/libvirt/storage"):
         for place, _, files in os.walk(folder):
             shown += [f"{place}/{name}" for name in sorted(files) if name not in daemons]
+    with contextlib.suppress(FileNotFoundError):
+        shown += sorted(os.listdir("/sys/class/iscsi_session"))
     mounted = {line.split()[2] for line in shown if line[0].isdigit()}
     for disk in sorted(os.listdir("/sys/block")):
         with open(f"/sys/block/{disk}/dev", encoding="ascii") as told:

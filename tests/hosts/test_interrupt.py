@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import DISK, Driven, blank, task, thorough
+from conftest import DISK, SERVE, TARGET, Driven, blank, task, thorough
 
 NAME = "kill"
 PATH = "/srv/kill"
@@ -22,6 +22,11 @@ umount {PATH}
 rm -rf {PATH} /etc/libvirt/storage/{NAME}.xml /etc/libvirt/storage/autostart/{NAME}.xml
 units=$(find /etc/systemd/system -name srv-kill.mount -print -delete)
 [ -z "$units" ] || systemctl daemon-reload
+[ -z "$(ls /etc/iscsi/nodes)" ] || {{
+  iscsiadm --mode node --logoutall all
+  iscsiadm --mode node --op delete
+  rm /etc/iscsi/ifaces/poolwright-*
+}}
 signed=$(blkid -p {" ".join(DISKS)})
 case $signed in *LVM2_member*) vgremove -ff -y {NAME};; esac
 [ -z "$signed" ] || for disk in {" ".join(DISKS)}; do
@@ -60,6 +65,8 @@ PARTS = volumes(("KERNEL1", "linux", "8M"), ("KERNEL2", "", "8M"), ("KERNEL3", "
 CHANGED_PARTS = volumes(
     ("KERNEL1", "linux", "8M"), ("KERNEL2", "", "12M"), purge=True, allow=["delete"]
 )
+NETFS = task("pool_netfs", name=NAME, host="127.0.0.1", dir="/exports/nfs", path=PATH)
+ISCSI = task("pool_iscsi", name=NAME, host="127.0.0.1", target=TARGET, initiator=f"{TARGET}-me")
 
 # "before" are tasks, "moments" counts kills between steps, "fill" makes what there is after these,
 # "keep" is what a task must not lose.
@@ -89,6 +96,11 @@ CASES: dict[str, dict[str, Any]] = {
         "keep": "/dev/KERNEL1",
         "moments": 1,
     },
+    "netfs": {"task": NETFS, "moments": 1},
+    "netfs-deleted": {"before": [NETFS], "task": task("pool_netfs", name=NAME, state="deleted")},
+    "iscsi": {"task": ISCSI, "moments": 2},
+    "iscsi-deleted": {"before": [ISCSI], "task": task("pool_iscsi", name=NAME, state="deleted")},
+    "iscsi-absent": {"before": [ISCSI], "task": task("pool_iscsi", name=NAME, state="absent")},
 }
 
 
@@ -111,6 +123,8 @@ def test_goes_on_after_a_kill(host: Driven, name: str, libvirt: str) -> None:
     kernel = host.sh(f"basename $(readlink -f {blank(0)})").strip()
     case = json.loads(json.dumps(CASES[name]).replace("KERNEL", kernel))
     host.sh("vgchange -ay labother >/dev/null 2>&1")
+    if name.startswith(("netfs", "iscsi")):
+        host.sh(f"test -e /exports/lun || {{ {SERVE} }}")
     keep = case.get("keep")
     found = host.drive(
         "sweep",

@@ -102,6 +102,7 @@ class Host:
             "ansible_ssh_private_key_file": str(ssh.key),
             "ansible_ssh_common_args": shlex.join(ssh.options()),
             "ansible_python_interpreter": "/usr/bin/python3",
+            "ansible_pipelining": True,
         }
 
     # Switching it on and off
