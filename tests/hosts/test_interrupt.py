@@ -27,9 +27,8 @@ units=$(find /etc/systemd/system -name srv-kill.mount -print -delete)
   iscsiadm --mode node --op delete
   rm /etc/iscsi/ifaces/poolwright-*
 }}
-signed=$(blkid -p {" ".join(DISKS)})
-case $signed in *LVM2_member*) vgremove -ff -y {NAME};; esac
-[ -z "$signed" ] || for disk in {" ".join(DISKS)}; do
+case $(blkid -p {" ".join(DISKS)}) in *LVM2_member*) vgremove -ff -y {NAME};; esac
+for disk in {" ".join(DISKS)}; do
   blkdiscard --force $disk
   blockdev --rereadpt $disk
 done
