@@ -63,7 +63,7 @@ def _reach(
     started = False
     if wish.state == "active" and seen.active is False:
         started = True
-        yield from backend.start(seen)
+        yield from backend.start(seen, registry.daemon)
     if wish.state == "active" and stored.active is False:
         yield from registry.start(backend.pool.name)
     elif wish.refresh and stored.active and (started or not listed(stored, seen.volumes)):
@@ -81,7 +81,7 @@ def _autostart(
 
 def _stop(backend: Backend[t.Any], registry: Registry, stored: Stored, seen: Seen) -> Steps:
     if seen.active:
-        yield from backend.stop(seen)
+        yield from backend.stop(seen, registry.daemon)
     if stored.active:
         yield from registry.stop(backend.pool.name)
 

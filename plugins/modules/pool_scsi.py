@@ -28,7 +28,8 @@ options:
       type:
         description:
           - V(scsi_host) is named by O(adapter.name), or by O(adapter.address) and O(adapter.unique_id).
-          - V(fc_host) is named by O(adapter.wwnn) and O(adapter.wwpn).
+          - V(fc_host) is named by O(adapter.wwnn) and O(adapter.wwpn). If there is none with these names, a virtual one is made (NPIV)
+            when the pool starts.
         type: str
         choices:
           - scsi_host
@@ -50,10 +51,14 @@ options:
         description: The world wide port name, 16 hexadecimal digits.
         type: str
       parent:
-        description: The SCSI host on which libvirt makes a virtual one, such as V(scsi_host5).
+        description:
+          - The SCSI host on which a virtual one is made, such as V(scsi_host5).
+          - If it is not given, it is the first that is online and has room for one more.
         type: str
       managed:
-        description: Whether libvirt removes a virtual host that it has made when the pool stops.
+        description:
+          - Whether the pool makes its virtual host when it starts, and removes it when it stops.
+          - If it is not given, it does if it had to make it, as in libvirt.
         type: bool
   path:
     description:
@@ -64,8 +69,10 @@ notes:
   - A LUN that has no name in O(path) is shown with its kernel name and a warning. libvirt does not show it.
   - With O(refresh=true) the kernel looks for new LUNs before anything else is done, which is a change if it finds some. In check mode it
     does not, because that would already change the host. A LUN that is gone stays listed until the kernel or an administrator removes it.
-  - A virtual Fibre Channel host is not made or removed by this module. V(fc_host) was not tried on hardware.
-  - The pool always runs. O(state=inactive) stops it for a libvirt daemon only, and O(state=deleted) leaves the LUNs as they are.
+  - V(fc_host) was tried on descriptions of hosts only, never on hardware. With a libvirt daemon it is the daemon that makes and removes
+    virtual hosts, and it does not start a pool whose virtual host is there already. Without one nothing makes them again at boot.
+  - A pool without a virtual host always runs. O(state=inactive) stops it for a libvirt daemon only, and O(state=deleted) leaves the LUNs
+    as they are.
 author:
   - poolwright.storage contributors (@poolwright)
 """

@@ -75,11 +75,12 @@ class Backend(abc.ABC, t.Generic[S]):
         """From ``ready`` to ready as wanted: permissions, members."""
         return iter(())
 
-    def start(self, seen: S) -> Steps:
+    def start(self, seen: S, daemon: bool) -> Steps:
+        """From built to in use; with ``daemon`` libvirtd starts the pool after that."""
         return iter(())
 
-    def stop(self, seen: S) -> Steps:
-        """Raises `Refused` where the pool is in use."""
+    def stop(self, seen: S, daemon: bool) -> Steps:
+        """The way back; raises `Refused` where the pool is in use."""
         return iter(())
 
     def boot(self, seen: S, autostart: bool, daemon: bool) -> Steps:

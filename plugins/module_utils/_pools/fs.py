@@ -209,7 +209,7 @@ class Fs(Backend[SeenFileSystem]):
             steps.insert(place, fs.remount(self.pool.path, self.pool.mount_options))
         yield from steps
 
-    def start(self, seen: SeenFileSystem) -> Steps:
+    def start(self, seen: SeenFileSystem, daemon: bool) -> Steps:
         if seen.path_there and not seen.path_empty:
             raise self.nothing(
                 f"{self.pool.path} is not empty, and mounting pool {self.pool.name} would cover "
@@ -220,7 +220,7 @@ class Fs(Backend[SeenFileSystem]):
         # Those of the file system's root, which nobody has seen before it is mounted.
         yield from files.permissions(self.pool.path, self.permissions, Permissions())
 
-    def stop(self, seen: SeenFileSystem) -> Steps:
+    def stop(self, seen: SeenFileSystem, daemon: bool) -> Steps:
         if seen.users:
             raise self.nothing(
                 f"pool {self.pool.name} at {self.pool.path} is in use: {', '.join(seen.users)}. "

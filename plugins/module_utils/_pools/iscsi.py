@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from .. import _options
 from .._host import Reader
-from .._model import Auth, Offer, Pool, Seen, SourceHost, Volume
+from .._model import Auth, Offer, Pool, Seen, SourceHost
 from .._plan import Steps
-from .._tools import block, fs, iscsi
+from .._tools import iscsi
 from .._volumes import luns
 from .base import Backend
 
@@ -180,7 +180,7 @@ class Iscsi(Backend[SeenTarget]):
         size = sum(volume.capacity for volume in volumes)
         return replace(
             seen,
-            users=tuple(_users(host, volumes)),
+            users=tuple(luns.users(host, volumes)),
             capacity=size,
             allocation=size,
             volumes=volumes,
@@ -213,11 +213,11 @@ class Iscsi(Backend[SeenTarget]):
         yield iscsi.logout(seen.session, risk="interrupt")
         yield from iscsi.login(seen.record, risk="interrupt")
 
-    def start(self, seen: SeenTarget) -> Steps:
+    def start(self, seen: SeenTarget, daemon: bool) -> Steps:
         if seen.record:
             yield from iscsi.login(seen.record)
 
-    def stop(self, seen: SeenTarget) -> Steps:
+    def stop(self, seen: SeenTarget, daemon: bool) -> Steps:
         self._unused(seen)
         if seen.session:
             yield iscsi.logout(seen.session)
@@ -257,18 +257,6 @@ class Iscsi(Backend[SeenTarget]):
             f"pool {self.pool.name} logs in with CHAP, and this host has no record with its "
             "password. Give chap with username and password."
         )
-
-
-def _users(host: Reader, volumes: t.Sequence[Volume]) -> t.Iterator[str]:
-    mounts = host.mounts()
-    for volume in volumes:
-        device = block.find(host, volume.path)
-        if device:
-            yield from (f"{volume.path} is {user}" for user in block.users(host, device, mounts))
-    opened = fs.holders(host, [volume.path for volume in volumes])
-    for path, whos in opened.items():
-        if whos:
-            yield f"{path} is open in {', '.join(whos)}"
 
 
 def _hosts(params: t.Mapping[str, t.Any], pool: Pool) -> tuple[SourceHost, ...]:

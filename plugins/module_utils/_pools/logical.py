@@ -183,11 +183,11 @@ class Logical(Backend[SeenGroup]):
             yield from _wiped(seen)
             yield lvm.extend_group(self.pool.source, seen.added)
 
-    def start(self, seen: SeenGroup) -> Steps:
+    def start(self, seen: SeenGroup, daemon: bool) -> Steps:
         if seen.active is False:
             yield lvm.activate(self.pool.source)
 
-    def stop(self, seen: SeenGroup) -> Steps:
+    def stop(self, seen: SeenGroup, daemon: bool) -> Steps:
         self._unused(seen)
         yield lvm.deactivate(self.pool.source)
 

@@ -160,7 +160,7 @@ class Netfs(Backend[SeenRemote]):
         if seen.node:
             yield from files.permissions(self.pool.path, self.permissions, seen.node.permissions)
 
-    def start(self, seen: SeenRemote) -> Steps:
+    def start(self, seen: SeenRemote, daemon: bool) -> Steps:
         pool = self.pool
         if not seen.path_empty:
             raise self.nothing(
@@ -170,7 +170,7 @@ class Netfs(Backend[SeenRemote]):
         yield fs.mount(_source(pool), pool.path, self._kind, self._words, LIMIT)
         yield from files.permissions(pool.path, self.permissions, Permissions())
 
-    def stop(self, seen: SeenRemote) -> Steps:
+    def stop(self, seen: SeenRemote, daemon: bool) -> Steps:
         if seen.users:
             raise self.nothing(
                 f"pool {self.pool.name} at {self.pool.path} is in use: {', '.join(seen.users)}. "

@@ -39,9 +39,13 @@ _PATTERNS = {
 
 @dataclass(frozen=True)
 class SeenHost(Seen):
-    """``number`` is the kernel's of the SCSI host."""
+    """``number`` is the kernel's of the SCSI host, ``None`` where there is none.
 
-    number: int = -1
+    ``maker`` is the directory of the host on which it is, or would be, made as a virtual one.
+    """
+
+    number: int | None = None
+    maker: str = ""
 
 
 class Scsi(Backend[SeenHost]):
@@ -55,9 +59,14 @@ class Scsi(Backend[SeenHost]):
     @classmethod
     def define(cls, host: Reader, params: t.Mapping[str, t.Any], pool: Pool) -> Pool:
         given = params["adapter"]
+        adapter = pool.adapter if given is None else _adapter(given, pool.adapter)
+        # As libvirt does: a virtual host that the pool makes goes with it.
+        if adapter and adapter.type == "fc_host" and not adapter.managed:
+            missing = scsi.number(host, adapter) is None
+            adapter = replace(adapter, managed="yes") if missing else adapter
         return replace(
             pool,
-            adapter=pool.adapter if given is None else _adapter(given),
+            adapter=adapter,
             path=_options.path(params, "path", pool.path or "/dev/disk/by-path"),
         )
 
@@ -73,7 +82,8 @@ class Scsi(Backend[SeenHost]):
         if pool.type != "scsi" or pool.adapter is None:
             return frozenset()
         number = scsi.number(host, pool.adapter)
-        return frozenset({str(pool.adapter) if number is None else f"SCSI host host{number}"})
+        what = _words(pool.adapter) if number is None else f"host{number}"
+        return frozenset({f"SCSI host {what}"})
 
     @classmethod
     def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
@@ -83,32 +93,64 @@ class Scsi(Backend[SeenHost]):
     def probe(self, host: Reader) -> SeenHost:
         adapter = self.pool.adapter
         number = scsi.number(host, adapter) if adapter else None
-        if number is None and not self.leaving:
-            raise self.nothing(
-                f"the SCSI host of pool {self.pool.name}, {_words(adapter)}, does not exist. "
-                "Attach it, or correct adapter; ls /sys/class/scsi_host lists those there are."
-            )
         if number is None:
-            return SeenHost("missing", active=False)
+            return self._missing(host)
+        maker = scsi.maker(host, number) if adapter and adapter.managed == "yes" else ""
         volumes = tuple(luns.read(host, number, self.pool.path))
         size = sum(volume.capacity for volume in volumes)
         return SeenHost(
             state="ready",
+            active=True if maker else None,
             number=number,
+            maker=maker,
+            users=tuple(luns.users(host, volumes)) if maker else (),
             capacity=size,
             allocation=size,
             volumes=volumes,
             warnings=tuple(luns.warnings(self.pool, volumes)),
         )
 
+    def _missing(self, host: Reader) -> SeenHost:
+        adapter = self.pool.adapter
+        if self.leaving:
+            return SeenHost("missing", active=False)
+        also = ""
+        if adapter and adapter.managed == "yes":
+            maker = scsi.able(host, adapter.parent)
+            if maker:
+                return SeenHost("ready", active=False, maker=maker)
+            who = f"{adapter.parent} cannot" if adapter.parent else "no host can"
+            also = f", and {who} make it as a virtual one"
+        raise self.nothing(
+            f"the SCSI host of pool {self.pool.name}, {_words(adapter)}, does not exist{also}. "
+            "Attach it, or correct adapter; ls /sys/class/scsi_host lists those there are."
+        )
+
+    def start(self, seen: SeenHost, daemon: bool) -> Steps:
+        # libvirtd starts no pool on a virtual host that is there before it makes it.
+        if seen.maker and self.pool.adapter and not daemon:
+            yield from scsi.make_virtual(seen.maker, self.pool.adapter)
+
+    def stop(self, seen: SeenHost, daemon: bool) -> Steps:
+        if seen.users:
+            raise self.nothing(
+                f"pool {self.pool.name} is in use: {', '.join(seen.users)}. Stop what uses it, "
+                "then run the task again."
+            )
+        if seen.maker and self.pool.adapter and not daemon:
+            yield scsi.remove_virtual(seen.maker, self.pool.adapter)
+
     def rescan(self, seen: SeenHost) -> Steps:
-        yield from scsi.rescan(seen.number)
+        if seen.number is not None:
+            yield from scsi.rescan(seen.number)
 
 
-def _adapter(given: t.Mapping[str, t.Any]) -> Adapter:
+def _adapter(given: t.Mapping[str, t.Any], kept: Adapter | None) -> Adapter:
     told = {key: value for key, value in given.items() if value is not None}
     if "managed" in told:
         told["managed"] = "yes" if told["managed"] else "no"
+    elif kept and kept.type == told["type"]:
+        told["managed"] = kept.managed
     return Adapter(**{key: str(value) for key, value in told.items()})
 
 
@@ -127,4 +169,4 @@ def _adapter_faults(given: t.Mapping[str, t.Any]) -> t.Iterator[str]:
 
 def _words(adapter: Adapter | None) -> str:
     told = vars(adapter).items() if adapter else ()
-    return ", ".join(f"{key} {value}" for key, value in told if value)
+    return ", ".join(f"{key} {value}" for key, value in told if value and key != "managed")

@@ -14,6 +14,7 @@ from .._model import Adapter
 from .._plan import Action, call, run
 
 _WWNS = {"wwnn": "node_name", "wwpn": "port_name"}
+_COUNTERS = ("npiv_vports_inuse", "max_npiv_vports")
 _SCSI, _FC = "/sys/class/scsi_host", "/sys/class/fc_host"
 
 
@@ -45,6 +46,52 @@ def adapters(host: Reader) -> t.Iterator[tuple[dict[str, t.Any], str]]:
 
 def _place(host: Reader, name: str) -> str:
     return host.real(f"{_SCSI}/{name}")
+
+
+def maker(host: Reader, number: int) -> str:
+    """The directory of the host that a virtual one is made on; "" where it is not virtual."""
+    found = re.search(r"/host(\d+)/vport-", host.real(f"{_FC}/host{number}"))
+    return _folder(host, int(found[1])) if found else ""
+
+
+def able(host: Reader, name: str) -> str:
+    """The directory of the host that can make a virtual one: the named one, or the first."""
+    numbers = _numbers(host, _FC)
+    if name:
+        wanted = int(name.rpartition("host")[2])
+        return _folder(host, wanted) if wanted in numbers else ""
+    return next((_folder(host, each) for each in numbers if _has_room(host, each)), "")
+
+
+def _folder(host: Reader, number: int) -> str:
+    """Where the kernel takes the commands for virtual hosts; drivers differ."""
+    folders = (f"{base}/host{number}" for base in (_FC, _SCSI))
+    return next((each for each in folders if "vport_create" in (host.names(each) or [])), "")
+
+
+def _has_room(host: Reader, number: int) -> bool:
+    folder = _folder(host, number)
+    state = (host.read(f"{_FC}/host{number}/port_state") or "").strip()
+    if not folder or state != "Online":
+        return False
+    now, most = (int(host.read(f"{folder}/{name}") or 0) for name in _COUNTERS)
+    return now < most
+
+
+def make_virtual(folder: str, adapter: Adapter) -> t.Iterator[Action]:
+    yield _tell(folder, "create", adapter)
+    yield run("wait for the names of the LUNs", "udevadm", "settle")
+
+
+def remove_virtual(folder: str, adapter: Adapter) -> Action:
+    return _tell(folder, "delete", adapter)
+
+
+def _tell(folder: str, what: str, adapter: Adapter) -> Action:
+    names = f"{_wwn(adapter.wwpn)}:{_wwn(adapter.wwnn)}"
+    path = f"{folder}/vport_{what}"
+    text = f"{what} the virtual host {names} on {folder.rpartition('/')[2]}"
+    return call(text, "tell", path, names, command=f"echo {names} > {path}")
 
 
 def rescan(number: int) -> t.Iterator[Action]:

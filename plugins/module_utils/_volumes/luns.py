@@ -10,6 +10,7 @@ import typing as t
 
 from .._host import Reader
 from .._model import Permissions, Pool, Volume
+from .._tools import block, fs
 from . import base
 
 _SYSFS = "/sys/bus/scsi/devices"
@@ -55,6 +56,19 @@ def _lun(host: Reader, address: str, folder: str, links: t.Mapping[str, str]) ->
         timestamps=base.times(node) if node else (),
         listed=folder == "/dev" or number in links,
     )
+
+
+def users(host: Reader, volumes: t.Sequence[Volume]) -> t.Iterator[str]:
+    """What uses LUNs, in words."""
+    mounts = host.mounts()
+    for volume in volumes:
+        device = block.find(host, volume.path)
+        if device:
+            yield from (f"{volume.path} is {user}" for user in block.users(host, device, mounts))
+    opened = fs.holders(host, [volume.path for volume in volumes])
+    for path, whos in opened.items():
+        if whos:
+            yield f"{path} is open in {', '.join(whos)}"
 
 
 def properties(host: Reader, number: str) -> dict[str, str]:
