@@ -4,15 +4,19 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Driven, task, thorough
+from conftest import Driven, Result, task, thorough
+from poolwright_lab import inventory
 from test_netfs import failed
 from test_states import four, sh, still
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SERVER = "192.0.2.7"  # an address of the host's own, which can be taken away
 IQN = "iqn.2026-01.org.example"
@@ -162,22 +166,36 @@ true
 """
 
 
+def told(host: Driven, folder: Path, asked: Result) -> str:
+    """All that Ansible tells of a task that must succeed."""
+    hosts = folder / "hosts.yml"
+    hosts.write_text(inventory.text([host.host]), encoding="utf-8")
+    module, args = f"poolwright.storage.{asked['module']}", json.dumps(asked["args"])
+    command = ["ansible", "-vvv", "--diff", "-i", str(hosts), "all", "-m", module, "-a", args]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    return done.stdout + done.stderr
+
+
 @thorough
-def test_a_password_is_nowhere_to_be_seen(served: Driven) -> None:
+def test_a_password_is_nowhere_to_be_seen(served: Driven, tmp_path: Path) -> None:
     served.sh("rm -rf /root/.targetcli")  # what it remembers is not ours
     served.sh(WATCH)
     tasks = [
         task("pool_iscsi", **VAULT, chap=CHAP),
         task("pool_iscsi", **VAULT, chap={**CHAP, "password": SECOND}),
         task("pool_info", volumes=True),
-        task("pool_iscsi", name="vault", state="inactive"),
+        task("pool_iscsi", name="vault", state="absent"),
     ]
+    verbose = told(served, tmp_path, task("pool_iscsi", **VAULT, chap=CHAP))
+    assert '"changed": true' in verbose
+    assert "Hidden-Word" not in verbose
+    served.tasks(task("pool_iscsi", name="vault", state="absent"))
     answers = served.drive("tasks", tasks=tasks)
     assert not answers[0].get("failed"), answers[0]["msg"]
     assert "interrupt" in answers[1]["msg"]
     assert served.sh(FOUND) == ""
     assert "Hidden-Word" not in str(answers)
-    served.tasks(task("pool_iscsi", name="vault", state="absent"))
 
 
 @thorough

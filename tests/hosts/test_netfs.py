@@ -97,6 +97,29 @@ def test_what_is_refused(served: Driven) -> None:
 LEAVE = ("inactive", "absent", "deleted")
 
 
+GLUSTER = f"""set -e
+    systemctl start glusterd
+    gluster --mode=script volume create images {SERVER}:/exports/brick force
+    gluster --mode=script volume start images
+"""
+
+
+@thorough
+def test_gluster(served: Driven) -> None:
+    served.sh(GLUSTER)
+    share = {**SHARE, "dir": "/images", "format": "glusterfs"}
+    four(
+        served,
+        task("pool_netfs", **share),
+        sh("findmnt -rno FSTYPE,SOURCE /srv/share", f"fuse.glusterfs {SERVER}:/images"),
+        task("volumes", pool="share", volumes=[{"name": "web", "capacity": "4M"}]),
+        sh("stat -c %s /exports/brick/web", "4194304"),
+        task("pool_netfs", name="share", state="deleted"),
+        sh("ls /srv"),
+    )
+    served.sh("gluster --mode=script volume stop images force; systemctl stop glusterd")
+
+
 @thorough
 def test_a_dead_server(served: Driven) -> None:
     """Every task ends in time, and goes on when the server is back."""
