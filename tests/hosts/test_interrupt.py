@@ -80,7 +80,7 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "fs-deleted": {"before": [FS], "task": task("pool_fs", name=NAME, **GONE)},
     "logical": {"task": GROUP, "moments": 2},
-    "logical-extended": {"before": [SMALL, LVS], "task": GROUP, "keep": LV},
+    "logical-extended": {"before": [SMALL, LVS], "task": GROUP, "keep": LV, "moments": 1},
     "logical-deleted": {"before": [GROUP, LVS], "task": task("pool_logical", name=NAME, **GONE)},
     "files": {"before": [DIR], "task": FILES, "moments": 2},
     "files-changed": {"before": [DIR, FILES], "task": CHANGED, "keep": FILE},
