@@ -47,7 +47,7 @@ def named(info: Result) -> list[tuple[Any, ...]]:
 @thorough
 def test_mpath(mpath_host: Driven) -> None:
     host = mpath_host
-    four(host, *([MAPS] if host.libvirt else [{**MAPS, "still": True}]))
+    four(host, {**MAPS, "told" if host.libvirt else "still": True})
     info = host.tasks(INFO)[0]
     kernel = host.sh(f"basename $(readlink -f {MAP})").strip()
     assert named(info) == [(kernel, MAP, 1 << 30, "block")]

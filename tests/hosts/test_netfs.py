@@ -146,31 +146,3 @@ def test_a_dead_server(served: Driven) -> None:
     served.tasks(asked)
     assert served.sh("findmnt -no SOURCE /srv/share").strip() == f"{SERVER}:/exports/one"
     served.tasks(task("pool_netfs", name="share", state="deleted"))
-
-
-@thorough
-def test_it_comes_back_after_a_reboot(served: Driven) -> None:
-    served.sh("systemctl enable nfs-server; mkdir -p /srv")
-    own = {**SHARE, "host": "127.0.0.1"}
-    served.tasks(
-        task("pool_netfs", **own),
-        task(
-            "pool_netfs",
-            **{
-                **own,
-                "name": "late",
-                "dir": "/exports/two",
-                "path": "/srv/late",
-                "autostart": False,
-            },
-        ),
-    )
-    served.host.reboot()
-    if served.libvirt:
-        assert "share" in served.sh("virsh pool-list --name").split()
-    mounted = served.sh("findmnt -rno TARGET -t nfs,nfs4").split()
-    assert mounted == ["/srv/share"]
-    assert not served.tasks(task("pool_netfs", **own))[0]["changed"]
-    gone = [task("pool_netfs", name=name, state="deleted") for name in ("share", "late")]
-    served.tasks(*gone)
-    served.sh("systemctl disable nfs-server")

@@ -50,8 +50,10 @@ def test_a_server_goes_and_comes_back(pair: tuple[Driven, Host]) -> None:
     assert not any(each["changed"] for each in client.tasks(*POOLS))
     found = client.tasks(task("pool_info", volumes=True))[0]
     assert states(found) == {"files": "active", "luns": "active", "shared": "active"}
+    client.sh("systemctl enable open-iscsi")
     client.tasks(task("volume", pool="files", name="web", capacity="1M"))
     assert server.run("stat -c %s /exports/smb/web").stdout == "1048576\n"
+    after_a_reboot(client)
     while_it_is_silent(client, server)
     after_a_reboot_without_it(client, server)
     gone = [task(each["module"], name=each["args"]["name"], state="deleted") for each in POOLS]
@@ -80,6 +82,17 @@ def while_it_is_silent(client: Driven, server: Host) -> None:
     while any(each.get("failed") for each in client.drive("tasks", tasks=POOLS)):
         assert time.monotonic() < deadline
     assert not any(each["changed"] for each in client.tasks(*POOLS))
+
+
+def after_a_reboot(client: Driven) -> None:
+    """All that has autostart comes back by itself, and only that."""
+    client.tasks({**SMB, "args": {**SMB["args"], "autostart": False}})
+    client.host.reboot(shuffle=True)
+    mounted = "findmnt -rno TARGET -t nfs,nfs4 && iscsiadm -m session"
+    client.sh(f"for i in $(seq 60); do {mounted} && exit; sleep 1; done; exit 1")
+    assert client.sh("findmnt -rno TARGET -t nfs,nfs4,cifs") == "/srv/shared\n"
+    changed = [each["changed"] for each in client.tasks(*POOLS)]
+    assert changed == [False, True, False]
 
 
 def after_a_reboot_without_it(client: Driven, server: Host) -> None:

@@ -28,7 +28,10 @@ INPUTS = Path(__file__).resolve().parent.parent / "unit" / "inputs.yml"
 
 
 def four(host: Driven, *steps: Result) -> None:
-    """Asserts the four steps of each task; ``still`` in one says that nothing is to do."""
+    """Asserts the four steps of each task.
+
+    ``still`` in one says that nothing is to do, ``told`` that only libvirtd learns something.
+    """
     for step, found in zip(steps, host.drive("four", steps=steps), strict=True):
         if "shell" in step:
             assert found["shell"].strip() == step.get("says", ""), step
@@ -45,7 +48,7 @@ def four(host: Driven, *steps: Result) -> None:
             assert not later["changed"], (step, later["plan"])
             assert later["plan"] == []
         assert found["touched"] == [], step
-        assert found["seen"] == done["changed"], step
+        assert found["seen"] == (done["changed"] and not step.get("told")), step
 
 
 def sh(script: str, says: str = "") -> Result:
