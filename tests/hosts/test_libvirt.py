@@ -5,9 +5,13 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Driven, Result, blank, task, thorough
+from conftest import SERVE, TARGET, Driven, Result, blank, task, thorough
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 POOLS = [
     task("pool_dir", name="images", path="/srv/images", mode="0751"),
@@ -142,6 +146,63 @@ def test_what_libvirt_made_is_adopted(libvirt_host: Driven) -> None:
     )
     assert [found["plan"] for found in adopted] == [[] for _ in adopted]
     host.tasks(*GONE)
+
+
+@pytest.fixture
+def served(libvirt_host: Driven) -> Iterator[Driven]:
+    """A host that is a server as well, and has a multipath map."""
+    host = libvirt_host
+    host.sh(f"test -e /exports/lun || {{ {SERVE} }}")
+    host.sh("systemctl start multipathd; until [ -b /dev/mapper/mpatha ]; do sleep 0.5; done")
+    yield host
+    host.drive("tasks", tasks=[{**each, "args": {**GONE_ARGS, **named(each)}} for each in OTHERS])
+    host.sh("systemctl stop multipathd.socket multipathd; multipath -F", check=False)
+
+
+GONE_ARGS = {"state": "deleted", "allow": ["delete"]}
+ADAPTER = {"name": "host0"}
+OTHERS = [
+    task("pool_netfs", name="shared", host="127.0.0.1", dir="/exports/nfs", path="/srv/shared"),
+    task("pool_iscsi", name="luns", host="127.0.0.1", target=TARGET),
+    task("pool_scsi", name="disks", adapter=ADAPTER),
+    task("pool_mpath", name="maps"),
+    task("pool_disk", name="parts", device=blank(3), format="gpt"),
+]
+
+
+def named(asked: Result) -> Result:
+    return {"name": asked["args"]["name"]}
+
+
+@thorough
+def test_libvirt_agrees_on_the_other_types(served: Driven) -> None:
+    served.tasks(*OTHERS, task("volumes", pool="shared", volumes=FILES))
+    info = served.tasks(task("pool_info", volumes=True))[0]
+    assert len(info["pools"]) == len(OTHERS)
+    for row in info["pools"]:
+        assert row["error"] is None
+        assert row["volumes"] or row["type"] == "disk"
+        agree(served, row)
+
+
+@thorough
+def test_what_libvirt_made_of_the_other_types_is_adopted(served: Driven) -> None:
+    served.sh(f"""set -e
+        virsh pool-define-as shared netfs --source-host 127.0.0.1 --source-path /exports/nfs \\
+            --target /srv/shared
+        virsh pool-define-as luns iscsi --source-host 127.0.0.1 --source-dev {TARGET} \\
+            --target /dev/disk/by-path
+        virsh pool-define-as disks scsi --adapter-name {ADAPTER["name"]} --target /dev/disk/by-path
+        virsh pool-define-as maps mpath --target /dev/mapper
+        virsh pool-define-as parts disk --source-dev $(readlink -f {blank(3)}) \\
+            --source-format gpt --target /dev
+        virsh pool-build shared; virsh pool-build parts
+        for p in shared luns disks maps parts; do virsh pool-start $p; virsh pool-autostart $p; done
+        virsh vol-create-as parts $(basename $(readlink -f {blank(3)}))1 100M
+    """)
+    plans = [[step["text"] for step in found["plan"]] for found in served.tasks(*OTHERS)]
+    assert [len(plan) for plan in plans] == [0, 1, 0, 0, 0], plans
+    assert plans[1][0].startswith("set node.startup to automatic")
 
 
 def test_what_was_made_by_hand_is_adopted(libvirt_host: Driven) -> None:
