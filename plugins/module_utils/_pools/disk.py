@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from .. import _options
 from .._host import Reader
 from .._model import Extent, Offer, Pool, Seen
-from .._plan import Steps, run
+from .._plan import Steps
 from .._tools import block, lvm, partitions
 from .._volumes.partitions import Partitions, read
 from .base import Backend
@@ -22,14 +22,7 @@ FORMATS = ["gpt", "dos", "dvh", "mac", "bsd", "pc98", "sun"]
 _TABLES = {"gpt", "PMBR", "dos", "sgi", "mac", "sun", block.UNKNOWN}
 
 
-@dataclass(frozen=True)
-class SeenDisk(Seen):
-    """``inside`` are the names of the partitions, of whatever table."""
-
-    inside: tuple[str, ...] = ()
-
-
-class Disk(Backend[SeenDisk]):
+class Disk(Backend[Seen]):
     type = "disk"
     options: t.ClassVar[_options.Spec] = {
         "device": {"type": "path"},
@@ -74,10 +67,10 @@ class Disk(Backend[SeenDisk]):
     def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
         return block.offers(host, cls.type)
 
-    def probe(self, host: Reader) -> SeenDisk:
+    def probe(self, host: Reader) -> Seen:
         device = block.find(host, self._device)
         if device is None:
-            return SeenDisk("missing")
+            return Seen("missing")
         mounts = host.mounts()
         users = block.own_users(host, device, mounts)
         if users and not self.leaving:
@@ -92,10 +85,10 @@ class Disk(Backend[SeenDisk]):
             return self._ready(host, device, table)
         return self._unbuilt(host, device, dirt, table)
 
-    def _ready(self, host: Reader, device: block.Device, table: partitions.Table) -> SeenDisk:
+    def _ready(self, host: Reader, device: block.Device, table: partitions.Table) -> Seen:
         volumes = tuple(read(host, self.pool, device, table))
         free = tuple(Extent(self._device, start, end) for start, end in table.free)
-        return SeenDisk(
+        return Seen(
             state="ready",
             users=tuple(_users(host, device)) if self.given.get("state") == "deleted" else (),
             capacity=max(extent[1] for extent in [*table.free, *map(_span, table.parts)]),
@@ -103,12 +96,11 @@ class Disk(Backend[SeenDisk]):
             allocation=sum(v.allocation for v in volumes if v.format != "extended"),
             volumes=volumes,
             free=free,
-            inside=tuple(volume.name for volume in volumes),
         )
 
     def _unbuilt(
         self, host: Reader, device: block.Device, dirt: str, table: partitions.Table | None
-    ) -> SeenDisk:
+    ) -> Seen:
         users = [] if self.leaving else _users(host, device)
         if users:
             raise self.nothing(
@@ -120,9 +112,9 @@ class Disk(Backend[SeenDisk]):
             dirt = f"a {table.label} partition table" + (
                 f" with {', '.join(inside)}" if inside else ""
             )
-        return SeenDisk("foreign" if dirt else "blank", dirt={device.path: dirt} if dirt else {})
+        return Seen("foreign" if dirt else "blank", dirt={device.path: dirt} if dirt else {})
 
-    def build(self, seen: SeenDisk) -> Steps:
+    def build(self, seen: Seen) -> Steps:
         if seen.state == "missing":
             raise block.missing(self._device, self.pool.name)
         for device, dirt in seen.dirt.items():
@@ -130,7 +122,7 @@ class Disk(Backend[SeenDisk]):
         yield partitions.make_label(self._device, self._label)
         yield partitions.settle()
 
-    def delete(self, seen: SeenDisk) -> Steps:
+    def delete(self, seen: Seen) -> Steps:
         if seen.state != "ready":
             return
         if seen.users:
@@ -138,13 +130,14 @@ class Disk(Backend[SeenDisk]):
                 f"pool {self.pool.name} is in use: {', '.join(seen.users)}. Stop what uses it, "
                 "then run the task again."
             )
+        # The last first, because the kernel moves up logical ones behind a gap.
+        for number in sorted((volume.number for volume in seen.volumes), reverse=True):
+            yield partitions.remove(self._device, number)
+        if seen.volumes:
+            yield partitions.settle()
         text = f"wipe the partition table from {self._device}"
-        if seen.inside:
-            text += f" with {', '.join(seen.inside)}"
-        yield block.wipe_signatures(self._device, text, risk="delete" if seen.inside else "")
+        yield block.wipe_signatures(self._device, text, risk="")
         yield block.zero_ends(self._device, f"blank both ends of {self._device}")
-        text = f"let the kernel read {self._device} again"
-        yield run(text, "blockdev", "--rereadpt", self._device)
         yield partitions.settle()
 
     def volumes(self) -> Partitions:
