@@ -54,6 +54,7 @@ requirements:
   - parted
   - sfdisk (Debian C(fdisk))
   - wipefs and partx (Debian C(util-linux))
+  - kpartx, if the disk is a multipath map
 notes:
   - A volume's name is the kernel's name of the partition, such as V(sdb1) or V(nvme0n1p1), which depends on the boot. A wrong name
     of a new volume is an error that tells the right one. In a list, names of new volumes stand in the order of their numbers.

@@ -139,8 +139,11 @@ def test_a_dead_server(served: Driven) -> None:
     assert [pool["error"] for pool in info["pools"]] == [
         f"{SERVER}:/exports/one at /srv/share: no answer within 30 seconds"
     ]
-    assert stop["failed"]
-    assert "umount /srv/share: no answer within 30 seconds" in stop["msg"], stop
+    # Whether the kernel lets go of a mount without its server is up to the kernel.
+    if stop.get("failed"):
+        assert "umount /srv/share: no answer within 30 seconds" in stop["msg"], stop
+    else:
+        assert served.sh("findmnt -no SOURCE /srv/share", check=False) == ""
     assert max(each["seconds"] for each in (active, info, stop)) < WAIT
     served.sh(SERVE)
     served.tasks(asked)

@@ -7,14 +7,14 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from .. import _options
 from .._host import Reader
 from .._model import Extent, Offer, Pool, Seen
 from .._plan import Steps
 from .._tools import block, lvm, partitions
-from .._volumes.partitions import Partitions, read
+from .._volumes.partitions import MAPS, Partitions, folder, read
 from .base import Backend
 
 FORMATS = ["gpt", "dos", "dvh", "mac", "bsd", "pc98", "sun"]
@@ -22,7 +22,14 @@ FORMATS = ["gpt", "dos", "dvh", "mac", "bsd", "pc98", "sun"]
 _TABLES = {"gpt", "PMBR", "dos", "sgi", "mac", "sun", block.UNKNOWN}
 
 
-class Disk(Backend[Seen]):
+@dataclass(frozen=True)
+class SeenDisk(Seen):
+    """``mapped`` tells that it is one of the device mapper's."""
+
+    mapped: bool = False
+
+
+class Disk(Backend[SeenDisk]):
     type = "disk"
     options: t.ClassVar[_options.Spec] = {
         "device": {"type": "path"},
@@ -67,10 +74,10 @@ class Disk(Backend[Seen]):
     def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
         return block.offers(host, cls.type)
 
-    def probe(self, host: Reader) -> Seen:
+    def probe(self, host: Reader) -> SeenDisk:
         device = block.find(host, self._device)
         if device is None:
-            return Seen("missing")
+            return SeenDisk("missing")
         mounts = host.mounts()
         users = block.own_users(host, device, mounts)
         if users and not self.leaving:
@@ -85,10 +92,10 @@ class Disk(Backend[Seen]):
             return self._ready(host, device, table)
         return self._unbuilt(host, device, dirt, table)
 
-    def _ready(self, host: Reader, device: block.Device, table: partitions.Table) -> Seen:
+    def _ready(self, host: Reader, device: block.Device, table: partitions.Table) -> SeenDisk:
         volumes = tuple(read(host, self.pool, device, table))
         free = tuple(Extent(self._device, start, end) for start, end in table.free)
-        return Seen(
+        return SeenDisk(
             state="ready",
             users=tuple(_users(host, device)) if self.given.get("state") == "deleted" else (),
             capacity=max(extent[1] for extent in [*table.free, *map(_span, table.parts)]),
@@ -96,11 +103,12 @@ class Disk(Backend[Seen]):
             allocation=sum(v.allocation for v in volumes if v.format != "extended"),
             volumes=volumes,
             free=free,
+            mapped=folder(host, device) == MAPS,
         )
 
     def _unbuilt(
         self, host: Reader, device: block.Device, dirt: str, table: partitions.Table | None
-    ) -> Seen:
+    ) -> SeenDisk:
         users = [] if self.leaving else _users(host, device)
         if users:
             raise self.nothing(
@@ -112,9 +120,9 @@ class Disk(Backend[Seen]):
             dirt = f"a {table.label} partition table" + (
                 f" with {', '.join(inside)}" if inside else ""
             )
-        return Seen("foreign" if dirt else "blank", dirt={device.path: dirt} if dirt else {})
+        return SeenDisk("foreign" if dirt else "blank", dirt={device.path: dirt} if dirt else {})
 
-    def build(self, seen: Seen) -> Steps:
+    def build(self, seen: SeenDisk) -> Steps:
         if seen.state == "missing":
             raise block.missing(self._device, self.pool.name)
         for device, dirt in seen.dirt.items():
@@ -122,7 +130,7 @@ class Disk(Backend[Seen]):
         yield partitions.make_label(self._device, self._label)
         yield partitions.settle()
 
-    def delete(self, seen: Seen) -> Steps:
+    def delete(self, seen: SeenDisk) -> Steps:
         if seen.state != "ready":
             return
         if seen.users:
@@ -133,6 +141,8 @@ class Disk(Backend[Seen]):
         # The last first, because the kernel moves up logical ones behind a gap.
         for number in sorted((volume.number for volume in seen.volumes), reverse=True):
             yield partitions.remove(self._device, number)
+        if seen.mapped:
+            yield partitions.unmap(self._device)
         if seen.volumes:
             yield partitions.settle()
         text = f"wipe the partition table from {self._device}"

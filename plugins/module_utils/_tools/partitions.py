@@ -151,5 +151,10 @@ def tell_kernel(path: str, number: int) -> Action:
     return run(text, "partx", "--update", "--nr", str(number), path)
 
 
+def unmap(path: str) -> Action:
+    """Takes the device mapper's partitions of a map away; parted forgets the last one."""
+    return run(f"take away what is left of the partitions of {path}", "kpartx", "-d", path)
+
+
 def settle() -> Action:
     return run("wait for the names of the partitions", "udevadm", "settle")

@@ -16,6 +16,7 @@ from .._size import round_up, show
 from .._tools import block, files, fs, lvm, partitions
 from . import base
 
+MAPS = "/dev/mapper"  # where the partitions of maps are
 _FIRST_LOGICAL = 5
 
 
@@ -126,6 +127,7 @@ class Partitions(base.Volumes):
         self.unknown: list[int] = []
         self.table: partitions.Table | None = None
         self._space: Space | None = None
+        self._last: int | None = None
 
     def look(self, host: Reader, users: bool = False) -> list[Volume]:
         self.table = partitions.look(host, self.device)
@@ -203,6 +205,8 @@ class Partitions(base.Volumes):
     def delete(self, seen: Volume) -> Steps:
         self._only_listed()
         yield partitions.remove(self.device, seen.number)
+        if seen.number == self._last:
+            yield partitions.unmap(self.device)
 
     def removal(self, leaving: t.Sequence[Volume]) -> t.Sequence[Volume]:
         """From the last to the first, because the kernel moves up logical ones behind a gap."""
@@ -217,6 +221,8 @@ class Partitions(base.Volumes):
                     f"Nothing was changed: without partition {gone}, {left} would get another name "
                     f"or be lost. Remove {left} as well, or first."
                 )
+        if self.folder == MAPS and self.table and len(leaving) == len(self.table.parts):
+            self._last = min(numbers, default=None)
         return sorted(leaving, key=lambda volume: volume.number, reverse=True)
 
     def leftovers(self) -> Steps:
@@ -230,7 +236,7 @@ class Partitions(base.Volumes):
 
 def _unknown(host: Reader, disk: block.Device, table: partitions.Table) -> list[int]:
     """The partitions that the kernel should know as they are, and does not."""
-    if table.label not in partitions.TYPED or folder(host, disk) != "/dev":
+    if table.label not in partitions.TYPED or folder(host, disk) == MAPS:
         return []
     kernel = {part.partition: part.size for part in block.parts(host, disk)}
     wanted = {part.number: part.end - part.start for part in table.parts}
@@ -241,12 +247,12 @@ def _unknown(host: Reader, disk: block.Device, table: partitions.Table) -> list[
 
 def folder(host: Reader, device: block.Device) -> str:
     """Where the kernel or udev has the nodes of a disk's partitions."""
-    return "/dev/mapper" if host.node(f"{device.sysfs}/dm") else "/dev"
+    return MAPS if host.node(f"{device.sysfs}/dm") else "/dev"
 
 
 def stem(host: Reader, pool: Pool, device: block.Device) -> str:
     """What the names of partitions begin with: that of the disk, and p after a digit."""
-    mapped = folder(host, device) == "/dev/mapper"
+    mapped = folder(host, device) == MAPS
     name = (device.path if mapped else host.real(device.path)).rpartition("/")[2]
     apart = name[-1].isdigit() or (mapped and pool.part_separator == "yes")
     return f"{name}p" if apart else name
