@@ -12,6 +12,7 @@ import uuid
 from . import _lifecycle, _options, _registry, _results, _xml
 from ._host import Reader
 from ._model import Pool, Refused, Seen, Stored
+from ._plan import joined
 from ._pools.base import Backend
 from ._run import Look, Module, perform
 
@@ -66,7 +67,7 @@ def _decided(
         after = _xml.render(backend.stored(seen, stored.pool), stored.xml)
     there = _results.pool(stored.pool, stored, seen) if stored.pool else None
     return Look(
-        tuple(_lifecycle.pool_steps(backend, registry, stored, seen, wish)),
+        tuple(joined(_lifecycle.pool_steps(backend, registry, stored, seen, wish))),
         {"pool": there},
         title=f"definition of pool {backend.pool.name}",
         before=stored.xml,

@@ -52,6 +52,8 @@ options:
       - V(50%) is a share of the whole pool. V(100%FREE) is a share of what is free, for logical volumes and partitions only; what the
         volume has already counts as free. For a new partition it is a share of the largest gap.
       - A larger size grows the volume. A smaller one is refused without O(allow=shrink).
+      - What is in the volume is not resized with it. C(lvreduce) of Debian 13 refuses to cut off a file
+        system that is larger; older ones do not look.
     type: str
   allocation:
     description:
