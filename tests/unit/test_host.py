@@ -17,6 +17,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils._host import (
     HostError,
     Reader,
     Writer,
+    execute,
 )
 from ansible_collections.poolwright.storage.plugins.module_utils._model import Refused
 from ansible_collections.poolwright.storage.plugins.module_utils._plan import (
@@ -262,3 +263,22 @@ def test_guard() -> None:
         "Nothing was changed, because the task would wipe a, which destroys what is on a device "
         "now; cut c, which cuts off the end of a volume (consent with allow: [overwrite, shrink])."
     )
+
+
+def test_what_a_command_prints_is_whole_though_nothing_comes_through_the_pipe() -> None:
+    def run_command(argv: list[str], **options: t.Any) -> tuple[int, str, str]:
+        for number, text in zip(options["pass_fds"], (b"name\xff\n", b"warning\n")):
+            assert f"/proc/self/fd/{number}" in argv[2]
+            os.write(number, text)
+        assert argv[:2] == ["/bin/sh", "-c"]
+        assert argv[-2:] == ["/sbin/lvm", "$HOME ~"]
+        assert options["data"] == "said"
+        return 3, "", ""
+
+    found = execute(run_command, ("/sbin/lvm", "$HOME ~"), "said")
+    assert found == (3, "name\udcff\n", "warning\n")
+
+
+def test_why_no_shell_could_be_started_is_told() -> None:
+    found = execute(lambda *_argv, **_options: (2, "", "no memory"), ("/sbin/lvm",), "")
+    assert found == (2, "", "no memory")
