@@ -518,7 +518,10 @@ def _plain(text: str) -> str:
 def execute(
     run_command: t.Callable[..., tuple[int, str, str]], argv: t.Sequence[str], stdin: str
 ) -> tuple[int, str, str]:
-    """Runs a command in the C locale: an `Exec`.
+    """Runs a command in English: an `Exec`.
+
+    Not in the plain C locale, in which virsh of libvirt 11 prints names that are not ASCII as
+    escapes, the same for all letters.
 
     What it prints goes to files: of a pipe, Ansible's run_command can miss the last words, and no
     words may mean a blank disk.
@@ -530,7 +533,7 @@ def execute(
             data=stdin or None,
             binary_data=True,
             pass_fds=files,
-            environ_update={"LC_ALL": "C"},
+            environ_update={"LC_ALL": "C.UTF-8", "LANGUAGE": ""},
             expand_user_and_vars=False,
         )
         return code, _printed(output), _printed(errors) or failed

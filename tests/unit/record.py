@@ -43,7 +43,7 @@ class Recorder:
 
     def __call__(self, argv: Sequence[str], _stdin: str) -> tuple[int, str, str]:
         command = shlex.join(argv)
-        answer = self.host.run(f"LC_ALL=C {command}", check=True, timeout=300).stdout
+        answer = self.host.run(f"LC_ALL=C.UTF-8 {command}", check=True, timeout=300).stdout
         (self.folder / f"{self.name}.txt").write_text(f"$ {command}\n{answer}", encoding="utf-8")
         return 0, answer, ""
 
