@@ -50,7 +50,7 @@ OWNERSHIP: Spec = {
 }
 PERMISSIONS: Spec = {**OWNERSHIP, "label": {"type": "str"}}
 _VOLUME: Spec = {
-    "name": {"type": "str", "required": True, "aliases": ["volume"]},
+    "name": {"type": "str", "aliases": ["volume"]},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "capacity": {"type": "str"},
     "allocation": {"type": "str"},
@@ -151,7 +151,17 @@ def volume_faults(params: Params, where: str = "") -> t.Iterator[str]:
             key for key in _VOLUME if key not in ("name", "state") and params.get(key) is not None
         ]
         faults += [f"{key}: belongs to state present, and state is absent" for key in given]
+    if params.get("name") is None:
+        faults += _nameless_faults(params)
     yield from (f"{where}{fault}" for fault in faults)
+
+
+def _nameless_faults(params: Params) -> t.Iterator[str]:
+    """A volume without a name is known by its size."""
+    if params.get("state") == "absent":
+        yield "name: is missing, which says what volume goes"
+    elif "%" in str(params.get("capacity") or "%"):
+        yield "name: is missing, and capacity is not given as bytes, which could stand in for it"
 
 
 def path(params: Params, key: str, kept: str) -> str:

@@ -58,7 +58,7 @@ def _volumes_faults(params: _options.Params) -> t.Iterator[str]:
     names = [row.get("name") for row in rows]
     for number, row in enumerate(rows):
         yield from _options.volume_faults(row, f"volumes[{number}]: ")
-        if row.get("name") in names[:number]:
+        if row.get("name") is not None and row["name"] in names[:number]:
             yield f"volumes[{number}]: name: {row['name']!r} is in the list twice"
     if params.get("purge") and "delete" not in (params.get("allow") or ()):
         yield "purge: removes volumes that are not listed, which needs allow: [delete]"
@@ -79,11 +79,8 @@ class _Task:
         registry = _registry.find(host, self.params["libvirt"], self.params["libvirt_uri"])
         stored = registry.look(host, name)
         backend, volumes = _active_pool(host, name, stored)
-        wanted = [_wanted(host, row) for row in self.rows]
-        leaving = self.purge or any(not wish.present for wish in wanted)
-        seen = {
-            volume.name: volume for volume in volumes.look(host, users=leaving or self._shrinks)
-        }
+        seen = {volume.name: volume for volume in volumes.look(host, users=self._takes_away)}
+        wanted = volumes.named([_wanted(host, row) for row in self.rows], seen)
         if self.purge:
             wanted += _purged(wanted, seen.values())
         faults = list(_lifecycle.volume_faults(backend.pool, volumes, wanted, seen))
@@ -106,8 +103,9 @@ class _Task:
         return Look(tuple(plan), {"volumes": shown})
 
     @property
-    def _shrinks(self) -> bool:
-        return "shrink" in self.params["allow"]
+    def _takes_away(self) -> bool:
+        absent = any(row["state"] == "absent" for row in self.rows)
+        return self.purge or absent or "shrink" in self.params["allow"]
 
 
 def _purged(wanted: t.Sequence[Wanted], seen: t.Iterable[Volume]) -> list[Wanted]:
@@ -142,7 +140,7 @@ def _active_pool(host: Reader, name: str, stored: Stored) -> tuple[Backend[t.Any
 
 def _wanted(host: Reader, row: _options.Params) -> Wanted:
     return Wanted(
-        row["name"],
+        row["name"] or "",
         row["state"] == "present",
         _size.parse(row["capacity"]) if row["capacity"] else None,
         _size.parse(row["allocation"]) if row["allocation"] else None,

@@ -57,7 +57,8 @@ requirements:
   - kpartx, if the disk is a multipath map
 notes:
   - A volume's name is the kernel's name of the partition, such as V(sdb1) or V(nvme0n1p1), which depends on the boot. A wrong name
-    of a new volume is an error that tells the right one. In a list, names of new volumes stand in the order of their numbers.
+    of a new volume is an error that tells the right one. In a list, names of new volumes stand in the order of their numbers. The
+    name can be left out, see O(poolwright.storage.volume#module:name).
   - A partition begins at a whole MiB, in the smallest gap that it fits into. The other partitions are never moved.
   - With V(dos), numbers from 5 on are logical partitions, which need a volume of format V(extended). One in the middle is only
     removed together with those behind it, because these would get other names.
@@ -79,15 +80,13 @@ EXAMPLES = r"""
     name: disk
     device: /dev/disk/by-id/scsi-35000c500a0000000
 
-- name: A guest has two partitions
+- name: Two guests have a partition of one size, and a third one has a larger one
   poolwright.storage.volumes:
     pool: disk
     volumes:
-      - name: sdb1
-        capacity: 512 MiB
-        format: linux
-      - name: sdb2
-        capacity: 100%FREE
+      - capacity: 512 MiB
+      - capacity: 512 MiB
+      - capacity: 700 MiB
         format: linux-lvm
 
 - name: An old disk with another partition table becomes a pool, and loses what is on it

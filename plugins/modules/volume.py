@@ -30,8 +30,9 @@ options:
       - The name of the volume, which for a file is the file's name.
       - It has no slash, no control character and at most 255 bytes, and does not begin or end with a blank. The name of a logical
         volume has up to 127 letters, digits and C(+ _ . -). A partition has the name that the kernel gives it, such as V(sdb1).
+      - Only for a partition it can be left out. It then is one of exactly that O(capacity) and O(format) which is there, and where
+        there is none, a new one that gets the next free name. RV(volume.name) tells it.
     type: str
-    required: true
     aliases:
       - volume
   state:

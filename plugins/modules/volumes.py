@@ -29,9 +29,11 @@ options:
     required: true
     suboptions:
       name:
-        description: The name of the volume. See O(poolwright.storage.volume#module:name).
+        description:
+          - The name of the volume. See O(poolwright.storage.volume#module:name).
+          - Where it is left out, each item of the list is a partition of its own, so that a list can have several of one size.
+            Items with names come first.
         type: str
-        required: true
         aliases:
           - volume
       state:

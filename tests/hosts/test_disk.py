@@ -73,10 +73,11 @@ def test_gpt(each_host: Driven) -> None:
         row(f"{n}5", "40M", "fat32"),
         row(f"{n}6", "10M"),
     ]
+    nameless = [{key: each[key] for key in each if key != "name"} for each in rows[4:]]
     four(
         each_host,
         task("pool_disk", **DATA),
-        volumes(*rows),
+        volumes(*rows[:4], *nameless),
         dump(GPT_TABLE.format(last=20480)),
         canary(f"{n}1"),
         canary(f"{n}3"),

@@ -11,14 +11,17 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._host import Node, Reader
-from .._model import Permissions, Volume
+from .._model import Permissions, Refused, Volume
 from .._plan import Steps
 from .._size import Size, show
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a task wants of one volume.  ``None`` and "" leave what is there alone."""
+    """What a task wants of one volume.  ``None`` and "" leave what is there alone.
+
+    Without a name it is whatever `Volumes.named` makes of it.
+    """
 
     name: str
     present: bool = True
@@ -65,6 +68,15 @@ class Volumes(abc.ABC):
     @abc.abstractmethod
     def step(self, format: str) -> int:
         """Sizes of volumes of a format are rounded up to multiples of it."""
+
+    def named(self, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]) -> list[Wanted]:
+        """The same, each with a name; raises `Refused` where names cannot be left out."""
+        if not all(wish.name for wish in wanted):
+            raise Refused(
+                "Nothing was changed: a volume has no name. Only that of a partition can be left "
+                "out, because the kernel gives it."
+            )
+        return list(wanted)
 
     def faults(self, wanted: Wanted) -> t.Iterator[str]:
         """What this kind of pool cannot do of what is wanted."""

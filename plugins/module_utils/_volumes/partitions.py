@@ -66,6 +66,18 @@ class Space(base.Room):
         if any(part.format == "extended" for part in self.parts.values()):
             yield max([_FIRST_LOGICAL - 1, *self.parts]) + 1
 
+    def next_name(self, count: int, taken: t.Collection[str]) -> str:
+        """The name of the next partition that has room for so many bytes; "" where none has."""
+        for number in self.numbers():
+            logical = self._is_logical(number)
+            fits = any(g.logical == logical and self._usable(g) >= count for g in self.gaps)
+            if fits and f"{self.stem}{number}" not in taken:
+                return f"{self.stem}{number}"
+        return ""
+
+    def _is_logical(self, number: int) -> bool:
+        return self.label == "dos" and number >= _FIRST_LOGICAL
+
     def take(self, count: int, wanted: base.Wanted, there: Volume | None) -> str:
         if there:
             return self._grow(count, there)
@@ -76,7 +88,7 @@ class Space(base.Room):
                 f"{' or '.join(names)}"
             )
         number = names[wanted.name]
-        logical = self.label == "dos" and number >= _FIRST_LOGICAL
+        logical = self._is_logical(number)
         fits = [g for g in self.gaps if g.logical == logical and self._usable(g) >= count]
         if not fits:
             largest = max((self._usable(g) for g in self.gaps if g.logical == logical), default=0)
@@ -106,7 +118,7 @@ class Space(base.Room):
 
     def give(self, gone: Volume) -> None:
         lost = self.parts.pop(gone.number)
-        logical = lost.number >= _FIRST_LOGICAL and self.label == "dos"
+        logical = self._is_logical(lost.number)
         if lost.format == "extended":
             self.gaps = [gap for gap in self.gaps if not gap.logical]
         start, end = lost.start, lost.end
@@ -145,6 +157,49 @@ class Partitions(base.Volumes):
             raise Refused(f"Nothing was changed: {self.device} has no partition table.")
         self._space = Space(self.table, self.stem)
         return self._space
+
+    def named(
+        self, wanted: t.Sequence[base.Wanted], seen: t.Mapping[str, Volume]
+    ) -> list[base.Wanted]:
+        """A wish without a name is a partition of its size and type, else the next one.
+
+        So it can be said twice: the next one is made once.
+        """
+        taken = {wish.name for wish in wanted if wish.name}
+        space = self.room()
+        named = []
+        for wish in wanted:
+            count = round_up(wish.capacity.bytes, self.step("")) if wish.capacity else 0
+            if not wish.name:
+                wish = replace(wish, name=self._name(wish, count, space, seen, taken))
+                taken.add(wish.name)
+            if wish.present and wish.name not in seen:
+                space.take(count, wish, None)
+            named.append(wish)
+        return named
+
+    def _name(
+        self,
+        wish: base.Wanted,
+        count: int,
+        space: Space,
+        seen: t.Mapping[str, Volume],
+        taken: t.Collection[str],
+    ) -> str:
+        for there in seen.values():
+            same = self.same(there, wish.format or "none") and (
+                wish.format == "extended" or there.format != "extended"
+            )
+            if same and there.capacity == count and there.name not in taken:
+                return there.name
+        name = space.next_name(count, taken)
+        if not name:
+            raise Refused(
+                f"Nothing was changed: {self.device} has no number or no gap for one more "
+                f"partition of {show(count)}. What the task itself removes does not count; remove "
+                "it in a task before, and write volumes with names before those without."
+            )
+        return name
 
     def step(self, format: str) -> int:
         return self.table.sector if self.table else 512
