@@ -34,6 +34,7 @@ def controller_python(core: str) -> str | None:
 
 RUNNABLE = [core for core in CORES if controller_python(core)]
 OLDEST_AND_NEWEST = list(dict.fromkeys(RUNNABLE[:1] + RUNNABLE[-1:]))
+FOUND = list(filter(found, TARGETS))
 
 
 def place(session: nox.Session) -> Path:
@@ -114,7 +115,7 @@ def sanity(_session: nox.Session) -> None:
     """Run the sanity tests of the oldest and the newest ansible-core."""
 
 
-@nox.session(python=[python for python in TARGETS if found(python)], venv_backend="venv")
+@nox.session(python=FOUND, venv_backend="venv")
 def pytest(session: nox.Session) -> None:
     """Run the unit tests as plain pytest on a Python of managed hosts."""
     collections = place(session)
@@ -128,11 +129,11 @@ def pytest(session: nox.Session) -> None:
 
 
 @nox.session(
-    requires=["pytest", *(f"ansible-test-units-{core}" for core in OLDEST_AND_NEWEST)],
+    requires=[f"pytest-{FOUND[0]}", *(f"ansible-test-units-{core}" for core in OLDEST_AND_NEWEST)],
     python=False,
 )
 def units(_session: nox.Session) -> None:
-    """Run the unit tests on every Python found, and as ansible-test does."""
+    """Run the unit tests on the oldest Python found, and as ansible-test does on the newest."""
 
 
 @nox.session
