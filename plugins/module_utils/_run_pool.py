@@ -47,10 +47,10 @@ def _look(
     pool = stored.pool or Pool(kind.type, name, uuid=params["uuid"] or _new_uuid(host, name))
     backend = kind(kind.define(host, params, pool), params)
     if leaving:
-        _nothing_else(backend.pool, pool)
+        _nothing_else(host, backend.pool, pool)
     else:
         _no_conflict(host, backend, others)
-        _no_move(backend.pool, stored)
+        _no_move(host, backend.pool, stored)
     return _decided(backend, registry, stored, backend.probe(host), wish)
 
 
@@ -105,9 +105,16 @@ def _same(
             )
 
 
-def _nothing_else(asked: Pool, stored: Pool) -> None:
-    """Refuses to leave a pool that the task describes otherwise than it is."""
+def _differ(host: Reader, asked: Pool, stored: Pool) -> list[str]:
+    """What is another thing in two definitions; a device by another name is the same one."""
     differ = [key for key, value in vars(asked).items() if value != getattr(stored, key)]
+    real = [[host.real(device) for device in pool.devices] for pool in (asked, stored)]
+    return [key for key in differ if key != "devices" or real[0] != real[1]]
+
+
+def _nothing_else(host: Reader, asked: Pool, stored: Pool) -> None:
+    """Refuses to leave a pool that the task describes otherwise than it is."""
+    differ = _differ(host, asked, stored)
     if differ:
         told = ", ".join(
             f"{key} {getattr(asked, key)}, not {getattr(stored, key)}" for key in differ
@@ -131,13 +138,13 @@ def _no_conflict(host: Reader, backend: Backend[t.Any], others: t.Sequence[Pool]
             )
 
 
-def _no_move(wanted: Pool, stored: Stored) -> None:
+def _no_move(host: Reader, wanted: Pool, stored: Stored) -> None:
     """Refuses to move a pool that libvirt runs: it would go on running the old one."""
     if not (stored.active and stored.pool):
         return
-    for key in ("path", "dir", "source", "devices", "hosts", "adapter", "initiator"):
-        old, new = getattr(stored.pool, key), getattr(wanted, key)
-        if old != new:
+    for key in _differ(host, wanted, stored.pool):
+        if key in ("path", "dir", "source", "devices", "hosts", "adapter", "initiator"):
+            old, new = getattr(stored.pool, key), getattr(wanted, key)
             raise Refused(
                 f"Nothing was changed: libvirt runs pool {wanted.name} with {key} {old}, and the "
                 f"task says {new}. Stop the pool first, with state: inactive."

@@ -242,15 +242,15 @@ class FakeHost(Reader):
         rows = [
             {"device": path.rpartition("/")[2], "type": kind}
             for path in paths
-            for kind in self._get("disks")[path].get("dirt", ())
+            for kind in self._get("disks")[self.real(path)].get("dirt", ())
         ]
         return json.dumps({"signatures": rows}) if rows else ""
 
     def _parted(self, _script: str, path: str, *_words: str) -> str:
-        return str(self._get("disks")[path]["table"])
+        return str(self._get("disks")[self.real(path)]["table"])
 
     def _sfdisk(self, path: str) -> str:
-        types = self._get("disks")[path].get("types", {})
+        types = self._get("disks")[self.real(path)].get("types", {})
         rows = [{"start": start, "type": kind} for start, kind in types.items()]
         return json.dumps({"partitiontable": {"partitions": rows}})
 
