@@ -138,6 +138,17 @@ class Disk(Backend[SeenDisk]):
                 f"pool {self.pool.name} is in use: {', '.join(seen.users)}. Stop what uses it, "
                 "then run the task again."
             )
+        yield from self._empty(seen)
+        text = f"wipe the partition table from {self._device}"
+        inside = seen.volumes and self._label not in partitions.TYPED
+        yield block.wipe_signatures(self._device, text, risk="delete" if inside else "")
+        yield block.zero_ends(self._device, f"blank both ends of {self._device}")
+        yield partitions.settle()
+
+    def _empty(self, seen: SeenDisk) -> Steps:
+        """Takes away the partitions, where parted can: a mac table is one of its own."""
+        if self._label not in partitions.TYPED:
+            return
         # The last first, because the kernel moves up logical ones behind a gap.
         for number in sorted((volume.number for volume in seen.volumes), reverse=True):
             yield partitions.remove(self._device, number)
@@ -145,10 +156,6 @@ class Disk(Backend[SeenDisk]):
             yield partitions.unmap(self._device)
         if seen.volumes:
             yield partitions.settle()
-        text = f"wipe the partition table from {self._device}"
-        yield block.wipe_signatures(self._device, text, risk="")
-        yield block.zero_ends(self._device, f"blank both ends of {self._device}")
-        yield partitions.settle()
 
     def volumes(self) -> Partitions:
         return Partitions(self.pool)
