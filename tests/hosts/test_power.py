@@ -8,12 +8,17 @@ import json
 
 import pytest
 from conftest import DRIVE, Driven, Result, blank, task, thorough
+from test_listed import scsi_host
 
+NVME = "/dev/disk/by-id/nvme-QEMU_NVMe_Ctrl_LABNVME0"
 POOLS = {
     True: [
         task("pool_dir", name="bootdir", path="/srv/bootdir"),
         task("pool_fs", name="bootfs", path="/srv/bootfs", device=blank(0), format="ext4"),
         task("pool_logical", name="bootvg", devices=[blank(1), blank(2)]),
+        task("pool_disk", name="bootdisk", device=NVME),
+        task("volume", pool="bootdisk", capacity="8M"),
+        task("pool_mpath", name="bootmaps"),
     ],
     False: [
         task("pool_fs", name="latefs", path="/srv/latefs", device=blank(3), format="xfs"),
@@ -25,7 +30,11 @@ VOLUMES = [task("volumes", pool=pool, volumes=LV) for pool in ("bootvg", "latevg
 
 
 def set_up(host: Driven) -> list[Result]:
-    lasting = POOLS[True]
+    number, address = scsi_host(host, blank(0))
+    unique_id = int(host.sh(f"cat /sys/class/scsi_host/host{number}/unique_id"))
+    stable = {"address": address, "unique_id": unique_id}
+    lasting = [*POOLS[True], task("pool_scsi", name="bootscsi", adapter=stable)]
+    host.sh("systemctl enable --now multipathd")
     late = [task(each["module"], **each["args"], autostart=False) for each in POOLS[False]]
     host.tasks(*lasting, *late, *VOLUMES)
     return lasting
@@ -39,13 +48,20 @@ def assert_back(host: Driven, lasting: list[Result]) -> None:
     assert sorted(host.sh(active).split()) == ["bootvg:active", "latevg:"]
     for found in host.tasks(*lasting):
         assert not found["changed"], found["plan"]
+    pools = host.tasks(task("pool_info", volumes=True))[0]["pools"]
+    there = {pool["name"]: len(pool["volumes"]) for pool in pools if pool["state"] == "active"}
+    assert there["bootdisk"] == 1
+    assert there["bootscsi"] >= 10
+    assert there["bootmaps"] >= 1
 
 
-def clean_up(host: Driven) -> None:
+def clean_up(host: Driven, lasting: list[Result]) -> None:
     gone = {"state": "deleted", "allow": ["delete"]}
-    every = [each for group in POOLS.values() for each in group]
+    every = [*lasting, *POOLS[False]]
+    pools = [each for each in every if each["module"].startswith("pool_")]
     # A volume group that is not active may be removed like any other.
-    host.tasks(*(task(each["module"], name=each["args"]["name"], **gone) for each in every))
+    host.tasks(*(task(each["module"], name=each["args"]["name"], **gone) for each in pools))
+    host.sh("systemctl disable --now multipathd multipathd.socket; multipath -F", check=False)
 
 
 @thorough
@@ -54,10 +70,10 @@ def test_reboot_with_libvirt(host: Driven) -> None:
     lasting = set_up(host)
     host.host.reboot(shuffle=True)
     listed = host.sh("virsh pool-list --name").split()
-    assert set(listed) >= {"bootdir", "bootfs", "bootvg"}
+    assert set(listed) >= {"bootdir", "bootfs", "bootvg", "bootdisk", "bootscsi", "bootmaps"}
     assert not {"latefs", "latevg"} & set(listed)
     assert_back(host, lasting)
-    clean_up(host)
+    clean_up(host, lasting)
 
 
 @thorough
@@ -67,7 +83,7 @@ def test_reboot_without_libvirt(plain_host: Driven) -> None:
     assert_back(plain_host, lasting)
     plain_host.host.reboot(shuffle=True)
     assert_back(plain_host, lasting)
-    clean_up(plain_host)
+    clean_up(plain_host, lasting)
 
 
 FILES = [{"name": f"r{n}", "capacity": "16M"} for n in range(30)]
