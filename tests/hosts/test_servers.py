@@ -90,6 +90,8 @@ def after_a_reboot(client: Driven) -> None:
     """All that has autostart comes back by itself, and only that."""
     client.tasks({**SMB, "args": {**SMB["args"], "autostart": False}})
     client.host.reboot(shuffle=True)
+    if client.libvirt:
+        client.sh("virsh pool-list")  # wakes the daemon, which the lab starts when it is asked
     mounted = "findmnt -rno TARGET -t nfs,nfs4 && iscsiadm -m session"
     client.sh(f"for i in $(seq 60); do {mounted} && exit; sleep 1; done; exit 1")
     assert client.sh("findmnt -rno TARGET -t nfs,nfs4,cifs") == "/srv/shared\n"
