@@ -114,8 +114,8 @@ class Reader:
         self._execute = execute
         self._answers: dict[tuple[str, ...], str] = {}
 
-    def ask(self, *argv: str, nothing: int | None = None, limit: int = 0) -> str:
-        """What a command that only looks prints; "" where it exits with ``nothing``.
+    def ask(self, *argv: str, nothing: str = "", limit: int = 0) -> str:
+        """What a command that only looks prints; "" where it fails with the words ``nothing``.
 
         One that takes longer than ``limit`` seconds is killed.
 
@@ -126,7 +126,7 @@ class Reader:
         if not any(argv[: len(begin)] == begin for begin in READING):
             raise HostError(f"{' '.join(argv)}: not a command that only looks.")
         code, output, errors = self._bounded(argv, "", limit)
-        if code not in (0, nothing):
+        if code and not (nothing and nothing in errors):
             raise HostError(_failed(argv, output, errors))
         self._answers[argv] = "" if code else output
         return self._answers[argv]

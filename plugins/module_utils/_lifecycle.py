@@ -195,8 +195,8 @@ def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> 
     """Capacity and allocation in bytes; what is not given stays as it is."""
     own = there.capacity if there else 0
     step = volumes.step(there.format if there else wish.format or "raw")
-    capacity = _bytes(wish.capacity, room, there, step) if wish.capacity else own
-    return capacity, _bytes(wish.allocation, room, there, 1)
+    capacity = _bytes(wish.capacity, room, wish, there, step) if wish.capacity else own
+    return capacity, _bytes(wish.allocation, room, wish, there, 1)
 
 
 def _top_first(volumes: t.Sequence[Volume]) -> t.Iterator[Volume]:
@@ -228,12 +228,12 @@ def _unused(volume: Volume) -> None:
         )
 
 
-def _bytes(size: Size | None, room: Room, there: Volume | None, step: int) -> int:
+def _bytes(size: Size | None, room: Room, wish: Wanted, there: Volume | None, step: int) -> int:
     """A wish in bytes; what the volume has already counts as free to itself."""
     if size is None:
         return 0
     if not size.relative:
         return round_up(size.bytes, step)
     own = there.capacity if there else 0
-    of = room.free_for(there) + own if size.free else room.total
+    of = room.free_for(wish, there) + own if size.free else room.total
     return int(of * size.share) // step * step

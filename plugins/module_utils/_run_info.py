@@ -116,6 +116,8 @@ def _pool(
         backend, seen = _probe(host, stored.pool)
     except (HostError, Refused) as problem:
         error = str(problem)
+    except Exception as problem:  # a definition that nobody thought of
+        error = bug(problem)
     row = _results.pool(stored.pool or Pool("", name), stored, seen)
     if volumes:
         row["volumes"] = _volumes(backend, seen) if backend and seen else None

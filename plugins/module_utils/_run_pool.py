@@ -45,7 +45,9 @@ def _look(
         steps = registry.stop(name) if stored.active else iter(())
         return Look(tuple(steps), {"pool": None})
     pool = stored.pool or Pool(kind.type, name, uuid=params["uuid"] or _new_uuid(host, name))
-    backend = kind(kind.define(host, params, pool), params)
+    # What is left without a word on what it is stays what it was.
+    told = not leaving or any(params[key] is not None for key in kind.options)
+    backend = kind(kind.define(host, params, pool) if told else pool, params)
     if leaving:
         _nothing_else(host, backend.pool, pool)
     else:

@@ -60,6 +60,8 @@ def _volumes_faults(params: _options.Params) -> t.Iterator[str]:
         yield from _options.volume_faults(row, f"volumes[{number}]: ")
         if row.get("name") is not None and row["name"] in names[:number]:
             yield f"volumes[{number}]: name: {row['name']!r} is in the list twice"
+    if params.get("purge") and any(row.get("name") is None for row in rows):
+        yield "purge: belongs to a list in which every volume has a name"
     if params.get("purge") and "delete" not in (params.get("allow") or ()):
         yield "purge: removes volumes that are not listed, which needs allow: [delete]"
 

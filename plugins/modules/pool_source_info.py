@@ -47,7 +47,7 @@ EXAMPLES = r"""
 
 - name: Those that are blank and not in use are told
   ansible.builtin.debug:
-    msg: "{{ found.sources | rejectattr('content') | rejectattr('users') | map(attribute='options.device') }}"
+    msg: "{{ found.sources | rejectattr('error') | rejectattr('content') | rejectattr('users') | map(attribute='options.device') }}"
 
 - name: The volume groups are looked at
   poolwright.storage.pool_source_info:

@@ -78,9 +78,12 @@ def test_the_same_question_is_asked_once() -> None:
 def test_a_failure_is_an_error_and_never_nothing() -> None:
     with pytest.raises(HostError, match="lvm fullreport: it broke"):
         Reader(Heard(5, "", " it broke\n")).ask("lvm", "fullreport")
+    with pytest.raises(HostError, match="lvm fullreport: read error"):
+        Reader(Heard(2, errors="read error")).ask("lvm", "fullreport", nothing="no group")
     with pytest.raises(HostError, match="without a word"):
-        Reader(Heard(5)).ask("lvm", "fullreport", nothing=2)
-    assert Reader(Heard(2, "ignored")).ask("lvm", "fullreport", nothing=2) == ""
+        Reader(Heard(2)).ask("lvm", "fullreport", nothing="no group")
+    heard = Heard(2, "ignored", "no group at all")
+    assert Reader(heard).ask("lvm", "fullreport", nothing="no group") == ""
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:

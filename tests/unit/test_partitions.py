@@ -88,10 +88,35 @@ def test_a_logical_partition_leaves_room_for_its_record() -> None:
 def test_growing_takes_the_gap_behind() -> None:
     space = Space(table(), "sdi")
     there = Volume("sdi6", extents=(Extent("/dev/sdi", 200278016, 221249536),), number=6)
-    assert space.free_for(there) == 407896064
+    assert space.free_for(Wanted("sdi6"), there) == 407896064
     assert "free behind it" in space.take(407896065, Wanted("sdi6"), there)
     assert space.take(407896064, Wanted("sdi6"), there) == ""
-    assert space.free_for(there) == 0
+    assert space.free_for(Wanted("sdi6"), there) == 0
+
+
+@pytest.mark.parametrize("number", [1, 8])
+def test_growing_stays_on_its_side_of_the_end_of_the_extended_partition(number: int) -> None:
+    found = table()
+    if number == 8:
+        last = partitions.Part(8, 222298112, 629145600)
+        free = tuple(gap for gap in found.free if gap[0] != 221249536)
+        found = replace(found, parts=(*found.parts, last), free=free)
+    start, end = {1: (1048576, 53477376), 8: (222298112, 629145600)}[number]
+    there = Volume("x", extents=(Extent("/dev/sdi", start, end),), number=number)
+    assert "has 0 bytes free behind it" in Space(found, "sdi").take(512, Wanted("x"), there)
+
+
+def test_a_share_is_the_same_when_there_are_partitions() -> None:
+    before = gpt((17408, 2048 * MIB - 16896))
+    parts = (partitions.Part(1, MIB, MIB + 1073208832),)
+    free = ((17408, MIB), (MIB + 1073208832, 2048 * MIB - 16896))
+    assert Space(partitions.Table("gpt", 512, parts, free), "sdb").total == before.total
+
+
+def test_a_logical_partition_takes_what_is_free_for_it() -> None:
+    space = Space(table(), "sdi")
+    assert space.free_for(Wanted("sdi8"), None) == 629145600 - 222298112
+    assert space.free_for(Wanted("sdi3"), None) == 1518338048
 
 
 def test_many_partitions_take_one_command() -> None:

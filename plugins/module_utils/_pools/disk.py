@@ -13,7 +13,7 @@ from .. import _options
 from .._host import Reader
 from .._model import Extent, Offer, Pool, Seen
 from .._plan import Steps
-from .._tools import block, lvm, partitions
+from .._tools import block, fs, lvm, partitions
 from .._volumes.partitions import MAPS, Partitions, folder, read
 from .base import Backend
 
@@ -84,6 +84,11 @@ class Disk(Backend[SeenDisk]):
             raise self.nothing(
                 f"{self._device}, the device of pool {self.pool.name}, is {' and '.join(users)}."
             )
+        if not self.leaving and block.holds_root(host, device, mounts):
+            raise self.nothing(
+                f"{self._device}, the device of pool {self.pool.name}, holds the root file system "
+                "of this host. Name another device."
+            )
         dirt = block.dirt(host, [device]).get(device.path, "")
         table = None
         if dirt and set(dirt.split(" and ")) <= _TABLES:
@@ -112,8 +117,8 @@ class Disk(Backend[SeenDisk]):
         users = [] if self.leaving else _users(host, device)
         if users:
             raise self.nothing(
-                f"{self._device} is not empty and in use: {' and '.join(users)}. Name another "
-                f"device for pool {self.pool.name}."
+                f"{self._device} is not a disk of pool {self.pool.name} yet, and in use: "
+                f"{' and '.join(users)}. Name another device, or stop what uses it."
             )
         if table:
             inside = [part.path for part in block.parts(host, device)]
@@ -139,10 +144,12 @@ class Disk(Backend[SeenDisk]):
                 "then run the task again."
             )
         yield from self._empty(seen)
-        text = f"wipe the partition table from {self._device}"
+        # Both ends first: after wipefs alone, the rest of a table would be somebody's data.
         inside = seen.volumes and self._label not in partitions.TYPED
-        yield block.wipe_signatures(self._device, text, risk="delete" if inside else "")
-        yield block.zero_ends(self._device, f"blank both ends of {self._device}")
+        text = f"wipe the partition table from {self._device}"
+        yield block.zero_ends(self._device, text, risk="delete" if inside else "")
+        text = f"wipe what is left of the partition table from {self._device}"
+        yield block.wipe_signatures(self._device, text, risk="")
         yield partitions.settle()
 
     def _empty(self, seen: SeenDisk) -> Steps:
@@ -168,7 +175,7 @@ def _users(host: Reader, device: block.Device) -> list[str]:
     for each in (device, *block.parts(host, device)):
         group = groups.group_of(each.number)
         users += [f"{each.path} belongs to volume group {group.name}"] if group else []
-    return users
+    return users + fs.opened(host, [device])
 
 
 def _span(part: partitions.Part) -> tuple[int, int]:

@@ -152,6 +152,7 @@ class Fs(Backend[SeenFileSystem]):
             raise self.nothing(
                 f"{self._device}, the device of pool {self.pool.name}, is {' and '.join(users)}."
             )
+        fs.refuse_open(host, [device])
         dirt = block.dirt(host, [device]).get(device.path, "")
         wanted = fs.kernel_name(self.pool.format)
         if dirt and (dirt == wanted or self._adopts(dirt)):
@@ -239,9 +240,11 @@ class Fs(Backend[SeenFileSystem]):
         yield from fs.no_boot(seen.unit, self.pool.path)
         if seen.state == "ready":
             empty = seen.active and not seen.inside
+            # Both ends first: after wipefs alone, the rest would be somebody's data.
             text = f"wipe the file system from {self._device}"
-            yield block.wipe_signatures(self._device, text, risk="" if empty else "delete")
-            yield block.zero_ends(self._device, f"blank both ends of {self._device}")
+            yield block.zero_ends(self._device, text, risk="" if empty else "delete")
+            text = f"wipe what is left of the file system from {self._device}"
+            yield block.wipe_signatures(self._device, text, risk="")
         if seen.path_there and (seen.active or seen.path_empty):
             yield files.remove_directory(self.pool.path)
 

@@ -24,11 +24,15 @@ _SECRETS = ("password", "password_in")
 
 @dataclass(frozen=True)
 class SeenTarget(Seen):
-    """``record`` is the one there is, or would be; ``known`` tells which."""
+    """``record`` is the one there is, or would be; ``known`` tells which.
+
+    ``own_interface`` tells that there is one that was made for this pool.
+    """
 
     record: iscsi.Record | None = None
     known: bool = False
     interface_known: bool = True
+    own_interface: bool = False
     session: iscsi.Session | None = None
 
 
@@ -117,6 +121,7 @@ class Iscsi(Backend[SeenTarget]):
             record=record,
             known=record is not None,
             interface_known=bool(names),
+            own_interface=self._own_interface in names,
             session=session,
             warnings=self._warnings(host),
         )
@@ -142,8 +147,8 @@ class Iscsi(Backend[SeenTarget]):
 
         def here(each: iscsi.Session | iscsi.Record) -> bool:
             way = each.portal
-            known = way.address in addresses and way.port == str(self._port)
-            return known and each.interface in interfaces
+            server = not addresses or way.address in addresses
+            return server and way.port == str(self._port) and each.interface in interfaces
 
         return here
 
@@ -156,9 +161,13 @@ class Iscsi(Backend[SeenTarget]):
         return (self.pool.hosts[0].port if self.pool.hosts else 0) or _PORT
 
     def _addresses(self, host: Reader) -> list[str]:
+        """All that the server is known by; none where its name has no address any more.
+
+        Such a pool can be left: its target is known, and no other pool is on that.
+        """
         name = self.pool.hosts[0].name if self.pool.hosts else ""
-        # A server that is gone may have no address any more, and the pool can still be left.
-        return list(dict.fromkeys([*host.addresses(name, required=not self.leaving), name]))
+        found = host.addresses(name, required=not self.leaving)
+        return list(dict.fromkeys([*found, name])) if found else []
 
     def _portal(self, host: Reader, target: str, addresses: t.Sequence[str]) -> iscsi.Portal:
         """The way in to a target of which there is no record yet: the server is asked."""
@@ -236,10 +245,14 @@ class Iscsi(Backend[SeenTarget]):
 
     def _forget(self, seen: SeenTarget) -> Steps:
         """Takes away what this collection has made; what others have is left."""
-        if seen.record and seen.known and seen.record.ours:
-            yield iscsi.remove_record(seen.record)
-            if seen.record.interface == self._own_interface:
-                yield iscsi.remove_interface(seen.record.interface)
+        record = seen.record if seen.known else None
+        if record and (record.ours or record.interface == self._own_interface):
+            yield iscsi.remove_record(record)
+        elif record and record.values.get("node.startup") == "automatic":
+            yield iscsi.startup(record, "manual")
+        in_use = seen.session and not record
+        if seen.own_interface and not in_use:
+            yield iscsi.remove_interface(self._own_interface)
 
     def rescan(self, seen: SeenTarget) -> Steps:
         if seen.session:

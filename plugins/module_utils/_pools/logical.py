@@ -14,7 +14,7 @@ from .. import _options, _size
 from .._host import Reader
 from .._model import Offer, Pool, Seen
 from .._plan import Steps
-from .._tools import block, lvm
+from .._tools import block, fs, lvm
 from .._volumes.lvs import LogicalVolumes, read, thin_pool
 from .base import Backend
 
@@ -162,6 +162,7 @@ class Logical(Backend[SeenGroup]):
                     f"{device.path}, which is to become part of pool {self.pool.name}, is "
                     f"{' and '.join(users)}."
                 )
+        fs.refuse_open(host, devices)
         # A device that is prepared for LVM and in no group holds nothing.
         return block.dirt(host, [d for d in devices if d.number not in found.orphans])
 

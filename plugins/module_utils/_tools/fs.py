@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from .._host import LIMIT, Mount, Reader
 from .._model import Refused
 from .._plan import Action, Steps, run
-from . import files
+from . import block, files
 
 # libvirt's default on Linux; a later option, such as exec, undoes an earlier one.
 DEFAULT_OPTIONS = ("nodev", "nosuid", "noexec")
@@ -105,6 +105,24 @@ def holders(host: Reader, paths: t.Sequence[str]) -> dict[str, tuple[str, ...]]:
         if path in real:
             found[real[path]].add(who)
     return {path: tuple(sorted(whos)) for path, whos in found.items()}
+
+
+def opened(host: Reader, devices: t.Sequence[block.Device]) -> list[str]:
+    """The processes that have block devices or partitions of them open, in words."""
+    host.ask("udevadm", "settle")  # udev opens what is new, for a moment
+    paths = [each.path for device in devices for each in (device, *block.parts(host, device))]
+    found = holders(host, paths)
+    return [f"{path} is open in {', '.join(found[path])}" for path in paths if found[path]]
+
+
+def refuse_open(host: Reader, devices: t.Sequence[block.Device]) -> None:
+    """A guest's disk need not look used: nothing but the guest may have it open."""
+    found = opened(host, devices)
+    if found:
+        raise Refused(
+            f"Nothing was changed: {' and '.join(found)}. Stop what uses it, then run the task "
+            "again."
+        )
 
 
 def mount(

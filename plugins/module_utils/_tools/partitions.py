@@ -76,7 +76,7 @@ class Table:
 def look(host: Reader, path: str) -> Table | None:
     """The table on a device; ``None`` where parted knows none there."""
     argv = ("parted", "--machine", "--script", path, "unit", "B", "print", "free")
-    table = parse(host.ask(*argv, nothing=1))
+    table = parse(host.ask(*argv, nothing="unrecognised disk label"))
     if table is None or table.label not in TYPED:
         return table
     types = _types(host.ask("sfdisk", "--json", path))

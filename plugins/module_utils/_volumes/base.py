@@ -38,7 +38,7 @@ class Room:
         self.total = total
         self.free = free
 
-    def free_for(self, there: Volume | None) -> int:
+    def free_for(self, wanted: Wanted, there: Volume | None) -> int:
         """How much more a volume can have; ``None`` is one that is still to be made."""
         return self.free
 

@@ -61,14 +61,11 @@ def _lun(host: Reader, address: str, folder: str, links: t.Mapping[str, str]) ->
 def users(host: Reader, volumes: t.Sequence[Volume]) -> t.Iterator[str]:
     """What uses LUNs, in words."""
     mounts = host.mounts()
-    for volume in volumes:
-        device = block.find(host, volume.path)
-        if device:
-            yield from (f"{volume.path} is {user}" for user in block.users(host, device, mounts))
-    opened = fs.holders(host, [volume.path for volume in volumes])
-    for path, whos in opened.items():
-        if whos:
-            yield f"{path} is open in {', '.join(whos)}"
+    devices = [block.find(host, volume.path) for volume in volumes]
+    there = [device for device in devices if device]
+    for device in there:
+        yield from (f"{device.path} is {user}" for user in block.users(host, device, mounts))
+    yield from fs.opened(host, there)
 
 
 def properties(host: Reader, number: str) -> dict[str, str]:

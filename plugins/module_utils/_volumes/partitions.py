@@ -17,6 +17,7 @@ from .._tools import block, files, fs, lvm, partitions
 from . import base
 
 MAPS = "/dev/mapper"  # where the partitions of maps are
+PLAIN = ("none", "linux")  # what a partition without a wish for a type can be
 _FIRST_LOGICAL = 5
 
 
@@ -42,20 +43,34 @@ class Space(base.Room):
         self.parts = {part.number: part for part in table.parts}
         self.placed: dict[str, partitions.Part] = {}
         usable = sum(self._usable(gap) for gap in self.gaps)
-        super().__init__(sum(part.end - part.start for part in table.parts) + usable, usable)
+        # A share is of the whole disk, so that it stays what it was when there are partitions.
+        end = max([gap.end for gap in self.gaps] + [part.end for part in table.parts], default=MIB)
+        super().__init__((end // MIB - 1) * MIB, usable)
 
     def _usable(self, gap: Gap) -> int:
         return max(0, gap.end - gap.room_from(self.sector))
 
-    def free_for(self, there: Volume | None) -> int:
+    def free_for(self, wanted: base.Wanted, there: Volume | None) -> int:
         if there is None:
-            return max((self._usable(gap) for gap in self.gaps), default=0)
-        gap = self._behind(there.extents[0].end)
+            number = wanted.name[len(self.stem) :]
+            logical = number.isdigit() and self._is_logical(int(number))
+            fits = [self._usable(gap) for gap in self.gaps if gap.logical == logical]
+            return max(fits, default=0)
+        gap = self._behind(there)
         return gap.end - there.extents[0].end if gap else 0
 
-    def _behind(self, end: int) -> Gap | None:
-        # parted counts the records between logical partitions to neither side.
-        return next((gap for gap in self.gaps if 0 <= gap.start - end < MIB), None)
+    def _behind(self, there: Volume) -> Gap | None:
+        """The gap that a partition can grow into; never across an end of the extended one."""
+        logical, end = self._is_logical(there.number), there.extents[0].end
+        next_one = min(
+            (p.start for p in self.parts.values() if p.start >= end and p.number != there.number),
+            default=end + 2 * MIB,
+        )
+        for gap in self.gaps:
+            # parted counts the records between logical partitions to neither side.
+            if gap.logical == logical and 0 <= gap.start - end < MIB and gap.start < next_one:
+                return gap
+        return None
 
     def numbers(self) -> t.Iterator[int]:
         """The numbers that the next partition can get: the kernel allows no other."""
@@ -107,10 +122,10 @@ class Space(base.Room):
             self.gaps.append(Gap(part.start + 2 * self.sector, part.end, True))
 
     def _grow(self, count: int, there: Volume) -> str:
-        free = self.free_for(there)
+        gap = self._behind(there)
+        free = gap.end - there.extents[0].end if gap else 0
         if count > free:
             return f"has {show(free)} free behind it, and {show(count)} more are wanted"
-        gap = self._behind(there.extents[0].end)
         if gap and count > 0:
             self.gaps.remove(gap)
             self.gaps.append(Gap(there.extents[0].end + count, gap.end, gap.logical))
@@ -187,9 +202,7 @@ class Partitions(base.Volumes):
         taken: t.Collection[str],
     ) -> str:
         for there in seen.values():
-            same = self.same(there, wish.format or "none") and (
-                wish.format == "extended" or there.format != "extended"
-            )
+            same = self.same(there, wish.format) if wish.format else there.format in PLAIN
             if same and there.capacity == count and there.name not in taken:
                 return there.name
         name = space.next_name(count, taken)
@@ -252,6 +265,11 @@ class Partitions(base.Volumes):
         if seen.format == "extended":
             raise Refused(
                 f"Nothing was changed: {seen.name} is an extended partition, which is not resized."
+            )
+        if self.folder == MAPS:
+            raise Refused(
+                f"Nothing was changed: {seen.name} is a partition of multipath map {self.device}. "
+                "Those are made and removed, and not resized."
             )
         sectors = capacity // self.step("")
         risk = "shrink" if capacity < seen.capacity else ""
