@@ -52,7 +52,7 @@ def _look(
         _nothing_else(host, backend.pool, pool)
     else:
         _no_conflict(host, backend, others)
-        _no_move(host, backend.pool, stored)
+        _no_move(host, backend, registry, stored)
     return _decided(backend, registry, stored, backend.probe(host), wish)
 
 
@@ -140,17 +140,28 @@ def _no_conflict(host: Reader, backend: Backend[t.Any], others: t.Sequence[Pool]
             )
 
 
-def _no_move(host: Reader, wanted: Pool, stored: Stored) -> None:
-    """Refuses to move a pool that libvirt runs: it would go on running the old one."""
-    if not (stored.active and stored.pool):
+def _no_move(
+    host: Reader, backend: Backend[t.Any], registry: _registry.Registry, stored: Stored
+) -> None:
+    """Refuses to move a pool that runs, or would after a reboot: it would go on where it was."""
+    if stored.pool is None:
         return
-    for key in _differ(host, wanted, stored.pool):
-        if key in ("path", "dir", "source", "devices", "hosts", "adapter", "initiator"):
-            old, new = getattr(stored.pool, key), getattr(wanted, key)
-            raise Refused(
-                f"Nothing was changed: libvirt runs pool {wanted.name} with {key} {old}, and the "
-                f"task says {new}. Stop the pool first, with state: inactive."
-            )
+    where = ("path", "dir", "source", "devices", "hosts", "adapter", "initiator")
+    moved = [key for key in _differ(host, backend.pool, stored.pool) if key in where]
+    there = type(backend)(stored.pool, {"state": "inactive"})
+    if not moved or not (stored.active or _lasts(host, there, registry)):
+        return
+    old, new = getattr(stored.pool, moved[0]), getattr(backend.pool, moved[0])
+    runs = "libvirt runs" if stored.active else "this host runs, or would after a reboot,"
+    raise Refused(
+        f"Nothing was changed: {runs} pool {stored.pool.name} with {moved[0]} {old}, and the task "
+        f"says {new}. Stop the pool first, with state: inactive and autostart: false."
+    )
+
+
+def _lasts(host: Reader, backend: Backend[t.Any], registry: _registry.Registry) -> bool:
+    seen: Seen = backend.probe(host)
+    return bool(seen.active or list(backend.boot(seen, False, registry.daemon)))
 
 
 def _plain(text: str | None) -> str:
