@@ -262,7 +262,11 @@ def _went_on(job: Task, before: str, after: str, killed: bool) -> dict[str, t.An
 
 
 def _second(job: Task) -> dict[str, t.Any]:
-    return {"second": run(job["task"]), "kept": shell(job["canary"]), "left": shell(LEFT)}
+    return {
+        "second": run(job["task"]),
+        "kept": shell(job["canary"]),
+        "left": shell(f"{LEFT}; {job['left']}"),
+    }
 
 
 LEFT = "find /etc/libvirt /etc/systemd /srv -name '.poolwright-*' -o -name '*.new'"

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import ast
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import Driven, task, thorough
+from conftest import SERVE, Driven, task, thorough
 
 MODULES = sorted((Path(__file__).resolve().parents[2] / "plugins/modules").glob("*.py"))
 PREFIX = "poolwright.storage."
@@ -25,6 +26,33 @@ def examples(module: Path) -> list[dict[str, Any]]:
     raise AssertionError(f"{module.name} has no examples")
 
 
+# The servers that examples name are the host itself.
+IQN = "iqn.2026-01.org.example"
+PASSWORD = "a-word-for-the-vault"
+SERVERS = f"""
+    grep -q san.example.com /etc/hosts && exit
+    {SERVE}
+    mkdir -p /export/images /export/installers
+    echo '/export/images *(rw,no_root_squash,no_subtree_check)' >>/etc/exports
+    exportfs -ra
+    printf '[installers]\npath = /export/installers\nguest ok = yes\n' >>/etc/samba/smb.conf
+    systemctl restart smbd
+    truncate -s 16M /exports/disks /exports/vault
+    targetcli >/dev/null <<END
+    backstores/fileio create disks /exports/disks
+    backstores/fileio create vault /exports/vault
+    iscsi/ create {IQN}:disks
+    iscsi/{IQN}:disks/tpg1/luns create /backstores/fileio/disks
+    iscsi/{IQN}:disks/tpg1 set attribute authentication=0 generate_node_acls=1
+    iscsi/ create {IQN}:vault
+    iscsi/{IQN}:vault/tpg1/luns create /backstores/fileio/vault
+    iscsi/{IQN}:vault/tpg1/acls create {IQN}:host1
+    iscsi/{IQN}:vault/tpg1/acls/{IQN}:host1 set auth userid=host1 password={PASSWORD}
+    iscsi/{IQN}:vault/tpg1 set attribute authentication=1
+    exit
+END
+    echo '127.0.0.1 san.example.com nfs.example.com files.example.com' >>/etc/hosts
+"""
 SOME = {"pool_dir", "pool_info", "volume_info"}
 
 
@@ -33,6 +61,8 @@ SOME = {"pool_dir", "pool_info", "volume_info"}
     [pytest.param(m, id=m.stem, marks=() if m.stem in SOME else thorough) for m in MODULES],
 )
 def test_examples(host: Driven, module: Path) -> None:
+    if module.stem in ("pool_iscsi", "pool_netfs"):
+        host.sh(SERVERS)
     rows = examples(module)
     tasks = [
         {**task(key[len(PREFIX) :], **(row[key] or {})), "check": row.get("check_mode", False)}
@@ -41,6 +71,7 @@ def test_examples(host: Driven, module: Path) -> None:
         if key.startswith(PREFIX)
     ]
     assert tasks
+    tasks = json.loads(json.dumps(tasks).replace("{{ vault_password }}", PASSWORD))
     for asked, (first, second) in zip(tasks, host.drive("twice", tasks=tasks), strict=True):
         assert not first.get("failed"), (asked, first["msg"])
         assert not second.get("failed"), (asked, second["msg"])

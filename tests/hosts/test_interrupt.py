@@ -103,6 +103,9 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+BLANK = f"wipefs --no-act {blank(0)}; cmp -n 1048576 {blank(0)} /dev/zero"
+
+
 def with_registry(job: dict[str, Any], libvirt: str) -> dict[str, Any]:
     return {**job, "args": {**job["args"], "libvirt": libvirt}}
 
@@ -133,6 +136,7 @@ def test_goes_on_after_a_kill(host: Driven, name: str, libvirt: str) -> None:
         task=with_registry(case["task"], libvirt),
         moments=case.get("moments", 0),
         fill=case.get("fill") or (keep and f"echo precious | dd of={keep} {DD}") or "",
+        left=BLANK if name in ("fs-deleted", "disk-deleted") else "",
         canary=CANARY + (f"head -c 9 {keep}" if keep else ""),
     )
     assert len(found) > 2, found
