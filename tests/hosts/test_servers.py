@@ -20,7 +20,7 @@ NFS = task("pool_netfs", name="shared", host=SERVER, dir="/exports/nfs", path="/
 SMB = task("pool_netfs", name="files", host=SERVER, dir="files", path="/srv/files", format="cifs")
 ISCSI = task("pool_iscsi", name="luns", host=SERVER, target=TARGET)
 POOLS = (NFS, SMB, ISCSI)
-BOUND = 100  # seconds: a look and a command of at most 30 each, and a slow machine
+BOUND = 180  # seconds: a look and a command of at most 30 each, virsh of 60, and a slow machine
 
 
 @pytest.fixture(params=ALL, ids=name_of)

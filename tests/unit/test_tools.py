@@ -41,7 +41,8 @@ class Recorded(Reader):
         self.question = shlex.split(question[len("$ ") :])
 
     def answer(self, argv: t.Sequence[str], _stdin: str) -> tuple[int, str, str]:
-        assert list(argv) == self.question
+        bound = 3 if argv[0] == "timeout" else 0  # no part of the question
+        assert list(argv[bound:]) == self.question
         return 0, self.text, ""
 
     def read(self, path: str) -> str:

@@ -12,6 +12,9 @@ import typing as t
 from .._host import Reader
 from .._plan import Action, run
 
+# Seconds: a daemon that waits for a dead server may answer nobody.  A start and a refresh open
+# every image of a pool.
+_LIMIT, _LONG = 60, 300
 _MARK = "/"  # between lists of names: the one character that no name has
 
 
@@ -20,7 +23,7 @@ def _argv(uri: str, *words: str) -> tuple[str, ...]:
 
 
 def _ask(host: Reader, uri: str, *words: str) -> str:
-    return host.ask("virsh", "--readonly", *_argv(uri, *words)[1:])
+    return host.ask("virsh", "--readonly", *_argv(uri, *words)[1:], limit=_LIMIT)
 
 
 class Pools(t.NamedTuple):
@@ -60,17 +63,18 @@ def undefine(uri: str, name: str) -> Action:
 
 
 def start(uri: str, name: str) -> Action:
-    return run(f"tell libvirt that pool {name} runs", *_argv(uri, "pool-start", f"--pool={name}"))
+    text = f"tell libvirt that pool {name} runs"
+    return run(text, *_argv(uri, "pool-start", f"--pool={name}"), limit=_LONG)
 
 
 def stop(uri: str, name: str) -> Action:
     text = f"tell libvirt that pool {name} is stopped"
-    return run(text, *_argv(uri, "pool-destroy", f"--pool={name}"))
+    return run(text, *_argv(uri, "pool-destroy", f"--pool={name}"), limit=_LIMIT)
 
 
 def refresh(uri: str, name: str) -> Action:
     text = f"let libvirt look at the volumes of pool {name} again"
-    return run(text, *_argv(uri, "pool-refresh", f"--pool={name}"))
+    return run(text, *_argv(uri, "pool-refresh", f"--pool={name}"), limit=_LONG)
 
 
 def define_secret(uri: str, name: str, xml: str) -> Action:
