@@ -31,7 +31,8 @@ options:
       - It has no slash, no control character and at most 255 bytes, and does not begin or end with a blank. The name of a logical
         volume has up to 127 letters, digits and C(+ _ . -). A partition has the name that the kernel gives it, such as V(sdb1).
       - Only for a partition it can be left out. It then is one of exactly that O(capacity) and O(format) which is there, and where
-        there is none, a new one that gets the next free name. RV(volume.name) tells it.
+        there is none, a new one that gets the next free name. RV(volume.name) tells it. Give the name where it matters which of
+        several partitions of one size it is.
     type: str
     aliases:
       - volume

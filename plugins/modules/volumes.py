@@ -65,6 +65,7 @@ options:
     description:
       - Whether the volumes that O(volumes) does not list are removed. This needs O(allow=delete).
       - Directories stay, and what libvirt does not list, such as thin pools.
+      - It is refused with volumes whose name is left out, because it is not the task that says which ones these are.
     type: bool
     default: false
 requirements:
