@@ -108,10 +108,16 @@ def _same(
 
 
 def _differ(host: Reader, asked: Pool, stored: Pool) -> list[str]:
-    """What is another thing in two definitions; a device by another name is the same one."""
-    differ = [key for key, value in vars(asked).items() if value != getattr(stored, key)]
-    real = [[host.real(device) for device in pool.devices] for pool in (asked, stored)]
-    return [key for key in differ if key != "devices" or real[0] != real[1]]
+    """What is another thing in two definitions, and not only spelled otherwise."""
+    new, old = _spelled(host, asked), _spelled(host, stored)
+    return [key for key, value in new.items() if value != old[key]]
+
+
+def _spelled(host: Reader, pool: Pool) -> dict[str, t.Any]:
+    """A definition with one spelling for each device and server."""
+    devices = [host.real(device) for device in pool.devices]
+    servers = [(server.name.strip("[]").lower(), server.port) for server in pool.hosts]
+    return {**vars(pool), "devices": devices, "hosts": servers}
 
 
 def _nothing_else(host: Reader, asked: Pool, stored: Pool) -> None:
