@@ -20,6 +20,7 @@ NFS = task("pool_netfs", name="shared", host=SERVER, dir="/exports/nfs", path="/
 SMB = task("pool_netfs", name="files", host=SERVER, dir="files", path="/srv/files", format="cifs")
 ISCSI = task("pool_iscsi", name="luns", host=SERVER, target=TARGET)
 POOLS = (NFS, SMB, ISCSI)
+STOPS = [task(each["module"], name=each["args"]["name"], state="inactive") for each in POOLS]
 BOUND = 180  # seconds: a look and a command of at most 30 each, virsh of 60, and a slow machine
 
 
@@ -53,6 +54,7 @@ def test_a_server_goes_and_comes_back(pair: tuple[Driven, Host]) -> None:
     client.sh("systemctl enable open-iscsi")
     client.tasks(task("volume", pool="files", name="web", capacity="1M"))
     assert server.run("stat -c %s /exports/smb/web").stdout == "1048576\n"
+    while_it_is_slow(client, server)
     after_a_reboot(client)
     while_it_is_silent(client, server)
     after_a_reboot_without_it(client, server)
@@ -64,11 +66,27 @@ def test_a_server_goes_and_comes_back(pair: tuple[Driven, Host]) -> None:
     assert client.sh(f"{left}; ls /srv", check=False) == ""
 
 
+def while_it_is_slow(client: Driven, server: Host) -> None:
+    """Each packet waits for up to a second, either way; all works, only later."""
+    connect = f"import socket; socket.create_connection(('{SERVER}', 2049))"
+    waits = {"id": "slow", "netdev": "net1", "interval": 1_000_000}
+    server.qmp("object-add", {"qom-type": "filter-buffer", **waits})
+    began = time.monotonic()
+    for _ in range(3):
+        client.sh(f'python3 -c "{connect}"')
+    assert time.monotonic() - began > 3
+    assert not any(each["changed"] for each in client.tasks(*POOLS))
+    for found in client.tasks(*STOPS, *POOLS):
+        assert found["changed"], found
+        assert found["seconds"] < BOUND, found
+    assert not any(each["changed"] for each in client.tasks(*POOLS))
+    server.qmp("object-del", {"id": "slow"})
+
+
 def while_it_is_silent(client: Driven, server: Host) -> None:
     """It neither answers nor refuses."""
     server.qmp("stop")
-    stops = [task(each["module"], name=each["args"]["name"], state="inactive") for each in POOLS]
-    for asked in (*POOLS, task("pool_info", volumes=True), *stops):
+    for asked in (*POOLS, task("pool_info", volumes=True), *STOPS):
         found = client.drive("tasks", tasks=[asked])[0]
         assert found["seconds"] < BOUND, (asked, found)
         assert "Traceback" not in str(found)
