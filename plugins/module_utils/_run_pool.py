@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import typing as t
 import uuid
+from dataclasses import is_dataclass
 
 from . import _lifecycle, _options, _registry, _results, _xml
 from ._host import Reader
-from ._model import Pool, Refused, Seen, Stored
+from ._model import Pool, Refused, Seen, SourceHost, Stored
 from ._plan import joined
 from ._pools.base import Backend
 from ._run import Look, Module, perform
@@ -120,12 +121,24 @@ def _spelled(host: Reader, pool: Pool) -> dict[str, t.Any]:
     return {**vars(pool), "devices": devices, "hosts": servers}
 
 
+def _said(value: object) -> str:
+    """A part of a definition as a message shows it."""
+    if isinstance(value, tuple):
+        return ", ".join(map(_said, value)) or "none"
+    if isinstance(value, SourceHost):
+        return f"{value.name}:{value.port}" if value.port else value.name
+    if is_dataclass(value):
+        return " ".join(f"{key} {said}" for key, said in vars(value).items() if said) or "none"
+    return str(value or "none")
+
+
 def _nothing_else(host: Reader, asked: Pool, stored: Pool) -> None:
     """Refuses to leave a pool that the task describes otherwise than it is."""
     differ = _differ(host, asked, stored)
     if differ:
         told = ", ".join(
-            f"{key} {getattr(asked, key)}, not {getattr(stored, key)}" for key in differ
+            f"{key} {_said(getattr(asked, key))}, not {_said(getattr(stored, key))}"
+            for key in differ
         )
         raise Refused(
             f"Nothing was changed: the task describes another pool than {stored.name} is: {told}. "
@@ -149,19 +162,19 @@ def _no_conflict(host: Reader, backend: Backend[t.Any], others: t.Sequence[Pool]
 def _no_move(
     host: Reader, backend: Backend[t.Any], registry: _registry.Registry, stored: Stored
 ) -> None:
-    """Refuses to move a pool that runs, or would after a reboot: it would go on where it was."""
+    """Refuses to move a pool that has something where it was: that would stay, and even run."""
     if stored.pool is None:
         return
     where = ("path", "dir", "source", "devices", "hosts", "adapter", "initiator")
     moved = [key for key in _differ(host, backend.pool, stored.pool) if key in where]
-    there = type(backend)(stored.pool, {"state": "inactive"})
+    there = type(backend)(stored.pool, {"state": "absent"})
     if not moved or not (stored.active or _lasts(host, there, registry)):
         return
-    old, new = getattr(stored.pool, moved[0]), getattr(backend.pool, moved[0])
-    runs = "libvirt runs" if stored.active else "this host runs, or would after a reboot,"
+    old, new = (_said(getattr(pool, moved[0])) for pool in (stored.pool, backend.pool))
+    runs = "libvirt runs" if stored.active else "this host runs, or is set up to run,"
     raise Refused(
         f"Nothing was changed: {runs} pool {stored.pool.name} with {moved[0]} {old}, and the task "
-        f"says {new}. Stop the pool first, with state: inactive and autostart: false."
+        f"says {new}. Leave the pool first, with state: absent, which keeps its data."
     )
 
 
