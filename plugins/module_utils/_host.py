@@ -47,6 +47,7 @@ LOCK_PATIENCE = 600  # seconds
 TO_FILES = 'exec "$@" >/proc/self/fd/{} 2>/proc/self/fd/{}'
 
 LIMIT = 30  # seconds for what waits for a server
+_ALIVE = b"."  # begins no pickle
 
 # The largest header that tells an image's format: ISO 9660 has its magic at 32769.
 HEADER = 0x8200
@@ -113,6 +114,7 @@ class Reader:
     def __init__(self, execute: Exec) -> None:
         self._execute = execute
         self._answers: dict[tuple[str, ...], str] = {}
+        self._waiting: int | None = None
 
     def ask(self, *argv: str, nothing: str = "", limit: int = 0) -> str:
         """What a command that only looks prints; "" where it fails with the words ``nothing``.
@@ -202,6 +204,8 @@ class Reader:
                 entry = self._entry(path, name)
                 if entry:
                     found.append(entry)
+                if self._waiting is not None:
+                    os.write(self._waiting, _ALIVE)
         return found
 
     def _entry(self, path: str, name: str) -> Entry | None:
@@ -303,20 +307,23 @@ class Reader:
     def within(self, what: str, look: t.Callable[[], _T]) -> _T:
         """What a look finds that would wait for ever for a dead server.
 
-        A child looks, because a thread that waits for a server in the kernel cannot be ended.
+        A child looks, because a thread that waits for a server in the kernel cannot be ended.  Each
+        entry of a directory is a sign of life, so that a long one may take longer.
         """
         reading, writing = os.pipe()
         child = os.fork()
         if not child:
+            self._waiting = writing
             _answer(writing, look)
         os.close(writing)
         with open(reading, "rb", buffering=0) as pipe:
-            found = _until(pipe, time.monotonic() + LIMIT)
+            found = _all_of(pipe)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, os.WNOHANG if found is None else 0)
-        if not found:
+        told = (found or b"").lstrip(_ALIVE)
+        if not told:
             raise HostError(f"{what}: no answer within {LIMIT} seconds")
-        answer = pickle.loads(found)
+        answer = pickle.loads(told)
         if isinstance(answer, Exception):
             raise answer
         return t.cast(_T, answer)
@@ -562,10 +569,10 @@ def _answer(writing: int, look: t.Callable[[], object]) -> t.NoReturn:
         os._exit(0)
 
 
-def _until(pipe: t.BinaryIO | io.FileIO, deadline: float) -> bytes | None:
-    """All that comes out of a pipe; ``None`` where that takes too long."""
+def _all_of(pipe: io.FileIO) -> bytes | None:
+    """All that comes out of a pipe; ``None`` where nothing more comes within the limit."""
     found = b""
-    while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+    while select.select([pipe], [], [], LIMIT)[0]:
         part = pipe.read(1 << 16)
         if not part:
             return found

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.poolwright.storage.plugins.module_utils import _host
 from ansible_collections.poolwright.storage.plugins.module_utils._host import (
     HEADER,
     MIB,
@@ -124,6 +126,26 @@ def test_entries(tmp_path: Path) -> None:
     assert len(found["file"].header) == HEADER
     assert found["folder"].node.kind == "dir"
     assert found["good link"].node.kind == "file"
+
+
+def test_each_entry_may_take_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abcd":
+        (tmp_path / name).write_text("")
+    slow = 0.2
+    real = os.stat
+
+    def stat(path: str) -> os.stat_result:
+        time.sleep(slow)
+        return real(path)
+
+    reader = Reader(Heard())
+    monkeypatch.setattr(_host, "LIMIT", 0.5)
+    monkeypatch.setattr("os.stat", stat)
+    found = reader.within("files", lambda: reader.entries(str(tmp_path)))
+    assert [entry.name for entry in found] == ["a", "b", "c", "d"]
+    slow = 60
+    with pytest.raises(_host.HostError, match=r"files: no answer within 0.5 seconds"):
+        reader.within("files", lambda: reader.entries(str(tmp_path)))
 
 
 def test_mounts(monkeypatch: pytest.MonkeyPatch) -> None:
