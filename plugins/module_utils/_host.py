@@ -96,14 +96,6 @@ class Mount:
     options: frozenset[str]
 
 
-@contextlib.contextmanager
-def _looking(what: str) -> t.Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise HostError(f"{what}: {error.strerror or error}") from error
-
-
 class Reader:
     """The machine, to look at.
 
@@ -140,6 +132,16 @@ class Reader:
             errors = f"no answer within {limit} seconds"
         return code, output, errors
 
+    @contextlib.contextmanager
+    def _looking(self, what: str) -> t.Iterator[None]:
+        """Says what failed; within a bound, an answer is a sign of life."""
+        try:
+            yield
+        except OSError as error:
+            raise HostError(f"{what}: {error.strerror or error}") from error
+        if self._waiting is not None:
+            os.write(self._waiting, _ALIVE)
+
     def has(self, command: str) -> bool:
         """Whether the host has a command."""
         folders = [*os.environ.get("PATH", "").split(":"), "/usr/sbin", "/sbin"]
@@ -147,7 +149,7 @@ class Reader:
 
     def read(self, path: str) -> str | None:
         """A text file's content; ``None`` where there is no such file."""
-        with _looking(path):
+        with self._looking(path):
             try:
                 with open(path, encoding="utf-8", errors="surrogateescape") as file:
                     return file.read()
@@ -156,7 +158,7 @@ class Reader:
 
     def names(self, path: str) -> list[str] | None:
         """A directory's entries, sorted; ``None`` where there is no such directory."""
-        with _looking(path):
+        with self._looking(path):
             try:
                 return sorted(os.listdir(path))
             except (FileNotFoundError, NotADirectoryError):
@@ -168,7 +170,7 @@ class Reader:
 
     def node(self, path: str) -> Node | None:
         """What is at a path, links followed; ``None`` where nothing is."""
-        with _looking(path):
+        with self._looking(path):
             try:
                 return _node(os.stat(path))
             except (FileNotFoundError, NotADirectoryError):
@@ -180,7 +182,7 @@ class Reader:
         Of several names of one device the first in the directory's own order, as libvirt takes it.
         """
         found: dict[str, str] = {}
-        with _looking(path):
+        with self._looking(path):
             try:
                 names = os.listdir(path)
             except (FileNotFoundError, NotADirectoryError):
@@ -204,13 +206,11 @@ class Reader:
                 entry = self._entry(path, name)
                 if entry:
                     found.append(entry)
-                if self._waiting is not None:
-                    os.write(self._waiting, _ALIVE)
         return found
 
     def _entry(self, path: str, name: str) -> Entry | None:
         full = os.path.join(path, name)
-        with _looking(full):
+        with self._looking(full):
             try:
                 node = _node(os.stat(full))
                 if node.kind == "other":
@@ -229,12 +229,12 @@ class Reader:
 
     def size(self, device: str) -> int:
         """The size of a block device in bytes."""
-        with _looking(device), open(device, "rb", buffering=0) as file:
+        with self._looking(device), open(device, "rb", buffering=0) as file:
             return file.seek(0, os.SEEK_END)
 
     def blank_ends(self, device: str) -> bool:
         """Whether the first and the last MiB of a device hold nothing but zeros."""
-        with _looking(device), open(device, "rb", buffering=0) as file:
+        with self._looking(device), open(device, "rb", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
             for start in (0, max(0, end - MIB)):
                 file.seek(start)
@@ -244,7 +244,7 @@ class Reader:
 
     def space(self, path: str) -> tuple[int, int]:
         """Capacity and free bytes of the file system at a path; free includes root's reserve."""
-        with _looking(path):
+        with self._looking(path):
             found = os.statvfs(path)
         return found.f_frsize * found.f_blocks, found.f_frsize * found.f_bfree
 
@@ -307,8 +307,8 @@ class Reader:
     def within(self, what: str, look: t.Callable[[], _T]) -> _T:
         """What a look finds that would wait for ever for a dead server.
 
-        A child looks, because a thread that waits for a server in the kernel cannot be ended.  Each
-        entry of a directory is a sign of life, so that a long one may take longer.
+        A child looks, because a thread that waits for a server in the kernel cannot be ended.  The
+        bound is for each answer, so that a long directory may take longer.
         """
         reading, writing = os.pipe()
         child = os.fork()
@@ -343,7 +343,7 @@ class Writer(Reader):
 
     def mkdir(self, path: str, mode: str, owner: int, group: int) -> None:
         """Makes a directory and its parents; only the last one gets the permissions."""
-        with _looking(path):
+        with self._looking(path):
             parent = os.path.dirname(path)
             os.makedirs(parent, mode=0o755, exist_ok=True)
             os.mkdir(path, 0o700)
@@ -352,17 +352,17 @@ class Writer(Reader):
             _sync(parent)
 
     def chmod(self, path: str, mode: str) -> None:
-        with _looking(path):
+        with self._looking(path):
             os.chmod(path, int(mode, 8))
 
     def chown(self, path: str, owner: int, group: int) -> None:
         """Changes the owner, the group or both; -1 leaves one as it is."""
-        with _looking(path):
+        with self._looking(path):
             os.chown(path, owner, group)
 
     def write(self, path: str, text: str, mode: str) -> None:
         """Replaces a file: a reader, and a power cut, see the old one or the new one, whole."""
-        with _looking(path):
+        with self._looking(path):
             folder = os.path.dirname(path)
             os.makedirs(folder, mode=0o755, exist_ok=True)
             with _private(path + ".new") as file:
@@ -380,7 +380,7 @@ class Writer(Reader):
 
         The new file is made as ``making``.  A comment comes after the first line.
         """
-        with _looking(path):
+        with self._looking(path):
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 first, *lines, last = file.read().splitlines()
             kept = [line for line in lines if line.split(" = ")[0].strip() not in values]
@@ -395,33 +395,33 @@ class Writer(Reader):
 
     def tell(self, path: str, text: str) -> None:
         """Writes to a file of the kernel's, which takes it as a command."""
-        with _looking(path), open(path, "wb", buffering=0) as file:
+        with self._looking(path), open(path, "wb", buffering=0) as file:
             file.write(text.encode())
 
     def symlink(self, path: str, target: str) -> None:
-        with _looking(path):
+        with self._looking(path):
             os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
             os.symlink(target, path)
             _sync(os.path.dirname(path))
 
     def remove(self, path: str) -> None:
-        with _looking(path):
+        with self._looking(path):
             os.unlink(path)
             _sync(os.path.dirname(path))
 
     def rmdir(self, path: str) -> None:
-        with _looking(path):
+        with self._looking(path):
             os.rmdir(path)
             _sync(os.path.dirname(path))
 
     def rmtree(self, path: str) -> None:
-        with _looking(path):
+        with self._looking(path):
             shutil.rmtree(path)
             _sync(os.path.dirname(path))
 
     def zero_ends(self, device: str) -> None:
         """Writes zeros over the first and the last MiB of a device."""
-        with _looking(device), open(device, "r+b", buffering=0) as file:
+        with self._looking(device), open(device, "r+b", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
             for start in (0, max(0, end - MIB)):
                 file.seek(start)
@@ -430,14 +430,14 @@ class Writer(Reader):
 
     def make_file(self, making: str, size: int, allocation: int) -> None:
         """Makes a raw file, of which the first ``allocation`` bytes are reserved."""
-        with _looking(making), _private(making) as file:
+        with self._looking(making), _private(making) as file:
             file.truncate(size)
             if allocation:
                 os.posix_fallocate(file.fileno(), 0, allocation)
 
     def publish(self, path: str, making: str, mode: str, owner: int, group: int) -> None:
         """Gives a finished file its permissions and its name; never replaces another one."""
-        with _looking(path):
+        with self._looking(path):
             if os.path.lexists(path):
                 raise FileExistsError(errno.EEXIST, "it has appeared meanwhile")
             with open(making, "r+b") as file:
@@ -450,13 +450,13 @@ class Writer(Reader):
             _sync(os.path.dirname(path))
 
     def truncate(self, path: str, size: int) -> None:
-        with _looking(path), open(path, "r+b") as file:
+        with self._looking(path), open(path, "r+b") as file:
             file.truncate(size)
             os.fsync(file.fileno())
 
     def allocate(self, path: str, allocation: int) -> None:
         """Reserves the first ``allocation`` bytes of a file."""
-        with _looking(path), open(path, "r+b") as file:
+        with self._looking(path), open(path, "r+b") as file:
             os.posix_fallocate(file.fileno(), 0, allocation)
             os.fsync(file.fileno())
 
