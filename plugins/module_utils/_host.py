@@ -341,6 +341,12 @@ class Writer(Reader):
         if code:
             raise HostError(_failed(argv, output, errors))
 
+    def wait(self, ready: t.Callable[[Reader], bool]) -> None:
+        """Waits for what comes by itself; goes on without it after the limit."""
+        deadline = time.monotonic() + LIMIT
+        while not ready(self) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
     def mkdir(self, path: str, mode: str, owner: int, group: int) -> None:
         """Makes a directory and its parents; only the last one gets the permissions."""
         with self._looking(path):

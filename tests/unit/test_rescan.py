@@ -1,7 +1,10 @@
 # Copyright (c) poolwright.storage contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kernel looks for volumes before the plan, which is a change only where it finds some."""
+"""The kernel looks for volumes before the plan, which is a change only where it finds some.
+
+What it finds is waited for.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.poolwright.storage.plugins.module_utils import _run
-from ansible_collections.poolwright.storage.plugins.module_utils._plan import call
+from ansible_collections.poolwright.storage.plugins.module_utils import _host, _run
+from ansible_collections.poolwright.storage.plugins.module_utils._plan import apply, call
+from ansible_collections.poolwright.storage.plugins.module_utils._tools import scsi
+from ansible_collections.poolwright.storage.tests.unit.fake_host import FakeHost
 
 
 @pytest.mark.parametrize("check", [False, True])
@@ -31,3 +36,43 @@ def test_rescan(tmp_path: Path, check: bool, found: bool) -> None:
     assert result["changed"] == (found and not check)
     assert [step["text"] for step in result["plan"]] == ["look for new LUNs"] * result["changed"]
     assert len(result["pool"]) == 1 + result["changed"]
+
+
+@pytest.mark.parametrize(
+    ("luns", "attached"),
+    [
+        ({}, True),
+        ({"3:0:0:0": ("\0", ["sda"]), "3:0:0:1": ("\5", ["sr0"])}, True),
+        ({"3:0:0:0": ("\0", ["sda"]), "3:0:0:1": ("\0", None)}, False),
+        ({"3:0:0:0": ("\5", None)}, False),
+        # Those of other hosts, enclosures, and units that are not connected.
+        ({"33:0:0:0": ("\0", None), "3:0:0:0": ("\x0d", None), "3:0:0:1": ("\x20", None)}, True),
+    ],
+)
+def test_attached(luns: dict[str, tuple[str, list[str] | None]], attached: bool) -> None:
+    there = "/sys/class/scsi_device"
+    said: dict[str, t.Any] = {"folders": {there: list(luns)}, "files": {}}
+    for name, (kind, block) in luns.items():
+        said["files"][f"{there}/{name}/device/inquiry"] = kind
+        if block:
+            said["folders"][f"{there}/{name}/device/block"] = block
+    assert scsi.attached(FakeHost(said), 3) is attached
+
+
+@pytest.mark.parametrize(("limit", "looks"), [(30, 3), (0, 1)])
+def test_waiting(monkeypatch: pytest.MonkeyPatch, limit: int, looks: int) -> None:
+    monkeypatch.setattr(_host, "LIMIT", limit)
+    asked = []
+    heard: list[t.Sequence[str]] = []
+
+    def ready(_host: object) -> bool:
+        asked.append(1)
+        return len(asked) == 3
+
+    def execute(argv: t.Sequence[str], _stdin: str) -> tuple[int, str, str]:
+        heard.append(argv)
+        return 0, "", ""
+
+    apply(list(scsi.wait(ready)), _host.Writer(execute))
+    assert len(asked) == looks
+    assert heard == [("udevadm", "settle", "--timeout=30")]

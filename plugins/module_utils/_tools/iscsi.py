@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from .._host import LIMIT, Reader
 from .._plan import Action, call, run
+from . import scsi
 from .fs import UNITS
 
 _BASES = ("/etc/iscsi", "/var/lib/iscsi")  # where open-iscsi keeps records; builds of it differ
@@ -224,7 +225,9 @@ def _edit(
 def login(record: Record, risk: str = "") -> t.Iterator[Action]:
     text = f"log in to {record.target} at {record.portal}"
     yield run(text, *_node(record, "--login"), risk=risk, limit=LIMIT)
-    yield wait()
+    # The look that a login begins may go on behind it; this one ends when it has ended.
+    yield run(f"look for the LUNs of {record.target}", *_node(record, "--rescan"), limit=LIMIT)
+    yield from _wait(record.target)
 
 
 def logout(session: Session, risk: str = "") -> Action:
@@ -236,8 +239,11 @@ def logout(session: Session, risk: str = "") -> Action:
 def rescan(session: Session) -> t.Iterator[Action]:
     words = ("iscsiadm", "--mode", "session", "--sid", session.number, "--rescan")
     yield run(f"look for new LUNs of {session.target}", *words, limit=LIMIT)
-    yield wait()
+    yield from _wait(session.target)
 
 
-def wait() -> Action:
-    return run("wait for the names of the LUNs", "udevadm", "settle", f"--timeout={LIMIT}")
+def _wait(target: str) -> t.Iterator[Action]:
+    def ready(host: Reader) -> bool:
+        return all(scsi.attached(host, session.host) for session in sessions(host, target))
+
+    return scsi.wait(ready)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .._host import Reader
+from .._host import LIMIT, Reader
 from .._model import Adapter
 from .._plan import Action, call, run
 
 _WWNS = {"wwnn": "node_name", "wwpn": "port_name"}
 _COUNTERS = ("npiv_vports_inuse", "max_npiv_vports")
 _SCSI, _FC = "/sys/class/scsi_host", "/sys/class/fc_host"
+_LUNS = "/sys/class/scsi_device"
+_DISKS = ("\x00", "\x05")  # CD-ROM drives are disks, too
 
 
 def number(host: Reader, adapter: Adapter) -> int | None:
@@ -80,7 +82,7 @@ def _has_room(host: Reader, number: int) -> bool:
 
 def make_virtual(folder: str, adapter: Adapter) -> t.Iterator[Action]:
     yield _tell(folder, "create", adapter)
-    yield run("wait for the names of the LUNs", "udevadm", "settle")
+    yield run("wait for the names of the LUNs", "udevadm", "settle", f"--timeout={LIMIT}")
 
 
 def remove_virtual(folder: str, adapter: Adapter) -> Action:
@@ -99,7 +101,25 @@ def rescan(number: int) -> t.Iterator[Action]:
     path = f"{_SCSI}/host{number}/scan"
     text = f"look for new LUNs on host{number}"
     yield call(text, "tell", path, "- - -", command=f"echo '- - -' > {path}")
-    yield run("wait for the names of the LUNs", "udevadm", "settle")
+    yield from wait(lambda host: attached(host, number))
+
+
+def attached(host: Reader, number: int) -> bool:
+    """Whether the LUNs of a host have their disks, which come behind the look for LUNs."""
+    for name in host.names(_LUNS) or []:
+        folder = f"{_LUNS}/{name}/device"
+        # The first byte tells the type of a unit that is connected.
+        kind = (host.read(f"{folder}/inquiry") or "")[:1] if name.startswith(f"{number}:") else ""
+        if kind in _DISKS and not host.names(f"{folder}/block"):
+            return False
+    return True
+
+
+def wait(ready: t.Callable[[Reader], bool]) -> t.Iterator[Action]:
+    """The kernel makes disks of LUNs, and udev names them; neither is waited for without bound."""
+    hint = "sleep 1  # until the LUNs have their disks"
+    yield call("wait for the disks of the LUNs", "wait", ready, command=hint)
+    yield run("wait for the names of the LUNs", "udevadm", "settle", f"--timeout={LIMIT}")
 
 
 def _numbers(host: Reader, folder: str) -> list[int]:
