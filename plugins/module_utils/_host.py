@@ -304,6 +304,17 @@ class Reader:
 
         return list(dict.fromkeys(self.within(f"addresses of {name}", look)))
 
+    def patiently(
+        self, look: t.Callable[[], _T], whole: t.Callable[[_T], bool], limit: float
+    ) -> _T:
+        """What a look finds once it is ``whole``; after the limit what there is."""
+        deadline = time.monotonic() + limit
+        found = look()
+        while not whole(found) and time.monotonic() < deadline:
+            time.sleep(0.1)
+            found = look()
+        return found
+
     def within(self, what: str, look: t.Callable[[], _T]) -> _T:
         """What a look finds that would wait for ever for a dead server.
 
@@ -343,9 +354,7 @@ class Writer(Reader):
 
     def wait(self, ready: t.Callable[[Reader], bool]) -> None:
         """Waits for what comes by itself; goes on without it after the limit."""
-        deadline = time.monotonic() + LIMIT
-        while not ready(self) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        self.patiently(lambda: ready(self), bool, LIMIT)
 
     def mkdir(self, path: str, mode: str, owner: int, group: int) -> None:
         """Makes a directory and its parents; only the last one gets the permissions."""

@@ -196,6 +196,9 @@ class FakeHost(Reader):
         assert node
         return not disks[node.device].get("noise")
 
+    def patiently(self, look: t.Callable[[], t.Any], *_others: t.Any) -> t.Any:
+        return look()
+
     def within(self, what: str, look: t.Callable[[], t.Any]) -> t.Any:
         return look()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from ansible_collections.poolwright.storage.plugins.module_utils._host import Reader
 from ansible_collections.poolwright.storage.plugins.module_utils._model import (
     Extent,
     Pool,
@@ -15,12 +16,14 @@ from ansible_collections.poolwright.storage.plugins.module_utils._model import (
     Volume,
 )
 from ansible_collections.poolwright.storage.plugins.module_utils._plan import joined
-from ansible_collections.poolwright.storage.plugins.module_utils._tools import partitions
+from ansible_collections.poolwright.storage.plugins.module_utils._tools import block, partitions
 from ansible_collections.poolwright.storage.plugins.module_utils._volumes.base import Wanted
 from ansible_collections.poolwright.storage.plugins.module_utils._volumes.partitions import (
     Partitions,
     Space,
+    known,
 )
+from ansible_collections.poolwright.storage.tests.unit.fake_host import FakeHost
 
 MIB = 1 << 20
 
@@ -137,3 +140,27 @@ def test_a_logical_partition_in_the_middle_stays() -> None:
     with pytest.raises(Refused, match="sdi7 would get another name"):
         volumes.removal([five])
     assert volumes.removal([five, six, seven]) == [seven, six, five]
+
+
+class Rereading(FakeHost):
+    """A host whose udev is just reading the partition table again."""
+
+    patiently = Reader.patiently
+    looks = 0
+
+    def names(self, path: str) -> list[str] | None:
+        found = super().names(path)
+        if path == "/sys/dev/block/8:16":
+            self.looks += 1
+            return found if self.looks > 2 else []
+        return found
+
+
+def test_a_moment_in_which_the_kernel_knows_no_partition() -> None:
+    parts = {"sdb1": {"number": "8:17", "size": MIB}}
+    host = Rereading({"disks": {"/dev/sdb": {"number": "8:16", "parts": parts}}})
+    device = block.find(host, "/dev/sdb")
+    assert device
+    there = partitions.Table("gpt", 512, (partitions.Part(1, MIB, 2 * MIB),), ())
+    assert [part.path for part in known(host, device, there)] == ["/dev/sdb1"]
+    assert host.looks == 3

@@ -14,7 +14,7 @@ from .._host import Reader
 from .._model import Extent, Offer, Pool, Seen
 from .._plan import Steps
 from .._tools import block, fs, lvm, partitions
-from .._volumes.partitions import MAPS, Partitions, folder, read
+from .._volumes.partitions import MAPS, Partitions, folder, known, read
 from .base import Backend
 
 FORMATS = ["gpt", "dos", "dvh", "mac", "bsd", "pc98", "sun"]
@@ -98,11 +98,13 @@ class Disk(Backend[SeenDisk]):
         return self._unbuilt(host, device, dirt, table)
 
     def _ready(self, host: Reader, device: block.Device, table: partitions.Table) -> SeenDisk:
-        volumes = tuple(read(host, self.pool, device, table))
+        kernel = known(host, device, table)
+        volumes = tuple(read(host, self.pool, device, table, kernel))
         free = tuple(Extent(self._device, start, end) for start, end in table.free)
+        deleting = self.given.get("state") == "deleted"
         return SeenDisk(
             state="ready",
-            users=tuple(_users(host, device)) if self.given.get("state") == "deleted" else (),
+            users=tuple(_users(host, device, kernel)) if deleting else (),
             capacity=max(extent[1] for extent in [*table.free, *map(_span, table.parts)]),
             available=sum(gap.end - gap.start for gap in free),
             allocation=sum(v.allocation for v in volumes if v.format != "extended"),
@@ -114,14 +116,15 @@ class Disk(Backend[SeenDisk]):
     def _unbuilt(
         self, host: Reader, device: block.Device, dirt: str, table: partitions.Table | None
     ) -> SeenDisk:
-        users = [] if self.leaving else _users(host, device)
+        kernel = known(host, device, table) if table else []
+        users = [] if self.leaving else _users(host, device, kernel)
         if users:
             raise self.nothing(
                 f"{self._device} is not a disk of pool {self.pool.name} yet, and in use: "
                 f"{' and '.join(users)}. Name another device, or stop what uses it."
             )
         if table:
-            inside = [part.path for part in block.parts(host, device)]
+            inside = [part.path for part in kernel]
             dirt = f"a {table.label} partition table" + (
                 f" with {', '.join(inside)}" if inside else ""
             )
@@ -168,11 +171,11 @@ class Disk(Backend[SeenDisk]):
         return Partitions(self.pool)
 
 
-def _users(host: Reader, device: block.Device) -> list[str]:
+def _users(host: Reader, device: block.Device, kernel: t.Sequence[block.Device]) -> list[str]:
     """Who uses a disk or its partitions; a volume group that is not active shows only in LVM."""
     users = block.users(host, device, host.mounts())
     groups = lvm.look(host) if host.has("lvm") else lvm.NOTHING
-    for each in (device, *block.parts(host, device)):
+    for each in (device, *kernel):
         group = groups.group_of(each.number)
         users += [f"{each.path} belongs to volume group {group.name}"] if group else []
     return users + fs.opened(host, [device])

@@ -19,6 +19,7 @@ from . import base
 MAPS = "/dev/mapper"  # where the partitions of maps are
 PLAIN = ("none", "linux")  # what a partition without a wish for a type can be
 _FIRST_LOGICAL = 5
+_MOMENT = 3  # seconds
 
 
 @dataclass(frozen=True)
@@ -163,9 +164,10 @@ class Partitions(base.Volumes):
             return []
         self.stem = stem(host, self.pool, device)
         self.folder = folder(host, device)
-        self.unknown = _unknown(host, device, self.table)
-        found = read(host, self.pool, device, self.table)
-        return _with_users(host, device, found) if users else found
+        kernel = known(host, device, self.table)
+        self.unknown = _unknown(host, device, self.table, kernel)
+        found = read(host, self.pool, device, self.table, kernel)
+        return _with_users(host, kernel, found) if users else found
 
     def room(self) -> Space:
         if self.table is None:
@@ -307,15 +309,30 @@ class Partitions(base.Volumes):
         yield partitions.settle()
 
 
-def _unknown(host: Reader, disk: block.Device, table: partitions.Table) -> list[int]:
+def known(host: Reader, disk: block.Device, table: partitions.Table) -> list[block.Device]:
+    """The partitions that the kernel knows.
+
+    Whoever has opened a disk for writing, as parted does to look, makes udev read its table again,
+    and for that moment the kernel knows no partition that is not in use.
+    """
+    return host.patiently(
+        lambda: block.parts(host, disk),
+        lambda kernel: not _unknown(host, disk, table, kernel),
+        _MOMENT,
+    )
+
+
+def _unknown(
+    host: Reader, disk: block.Device, table: partitions.Table, kernel: t.Sequence[block.Device]
+) -> list[int]:
     """The partitions that the kernel should know as they are, and does not."""
     if table.label not in partitions.TYPED or folder(host, disk) == MAPS:
         return []
-    kernel = {part.partition: part.size for part in block.parts(host, disk)}
+    there = {part.partition: part.size for part in kernel}
     wanted = {part.number: part.end - part.start for part in table.parts}
     outer = {table.extended.number} if table.extended else set()  # is always short to the kernel
-    numbers = sorted({*kernel, *wanted} - outer)
-    return [number for number in numbers if kernel.get(number) != wanted.get(number)]
+    numbers = sorted({*there, *wanted} - outer)
+    return [number for number in numbers if there.get(number) != wanted.get(number)]
 
 
 def folder(host: Reader, device: block.Device) -> str:
@@ -331,13 +348,19 @@ def stem(host: Reader, pool: Pool, device: block.Device) -> str:
     return f"{name}p" if apart else name
 
 
-def read(host: Reader, pool: Pool, device: block.Device, table: partitions.Table) -> list[Volume]:
-    """The partitions as volumes; what each one is to the kernel comes from sysfs."""
+def read(
+    host: Reader,
+    pool: Pool,
+    device: block.Device,
+    table: partitions.Table,
+    kernel: t.Sequence[block.Device],
+) -> list[Volume]:
+    """The partitions as volumes; ``kernel`` is what each one is to it."""
     links = {} if pool.path == "/dev" else host.devices(pool.path)
     begin = f"{folder(host, device)}/{stem(host, pool, device)}"
-    kernel = {part.partition: part for part in block.parts(host, device)}
+    nodes = {part.partition: part for part in kernel}
     return [
-        _volume(host, pool, table, part, f"{begin}{part.number}", kernel.get(part.number), links)
+        _volume(host, pool, table, part, f"{begin}{part.number}", nodes.get(part.number), links)
         for part in table.parts
     ]
 
@@ -378,12 +401,14 @@ def _used(table: partitions.Table, part: partitions.Part) -> int:
     return sum(p.end - p.start for p in table.parts if table.is_logical(p.start))
 
 
-def _with_users(host: Reader, disk: block.Device, volumes: t.Sequence[Volume]) -> list[Volume]:
+def _with_users(
+    host: Reader, kernel: t.Sequence[block.Device], volumes: t.Sequence[Volume]
+) -> list[Volume]:
     """The volumes with who uses them: mounts, swap, holders, LVM, and processes."""
     host.ask("udevadm", "settle")  # udev opens what is new, for a moment
     mounts = host.mounts()
     groups = lvm.look(host) if host.has("lvm") else lvm.NOTHING
-    parts = {part.partition: part for part in block.parts(host, disk)}
+    parts = {part.partition: part for part in kernel}
     held = fs.holders(host, [volume.path for volume in volumes])
     found = []
     for volume in volumes:
