@@ -10,8 +10,9 @@ import shlex
 import typing as t
 from dataclasses import dataclass
 
-from ._host import HostError, Writer
+from ._host import HostError
 from ._model import Refused
+from ._writer import Writer
 
 RISKS = {
     "overwrite": "destroys what is on a device now",

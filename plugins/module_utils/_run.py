@@ -19,9 +19,11 @@ from ansible.module_utils.common.respawn import (
 from ansible.module_utils.errors import AnsibleValidationError, UnsupportedError
 
 from . import _xml
-from ._host import HostError, Reader, Writer, detach, execute, locked
+from ._host import HostError, Reader
 from ._model import Refused
 from ._plan import Action, Stopped, apply, guard
+from ._process import detach, execute, locked
+from ._writer import Writer
 
 SYSTEM_PYTHONS = ("/usr/bin/python3", "/usr/libexec/platform-python", "/usr/bin/python")
 

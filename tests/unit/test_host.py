@@ -18,8 +18,6 @@ from ansible_collections.poolwright.storage.plugins.module_utils._host import (
     MIB,
     HostError,
     Reader,
-    Writer,
-    execute,
 )
 from ansible_collections.poolwright.storage.plugins.module_utils._model import Refused
 from ansible_collections.poolwright.storage.plugins.module_utils._plan import (
@@ -29,6 +27,8 @@ from ansible_collections.poolwright.storage.plugins.module_utils._plan import (
     guard,
     run,
 )
+from ansible_collections.poolwright.storage.plugins.module_utils._process import execute
+from ansible_collections.poolwright.storage.plugins.module_utils._writer import Writer
 
 
 class Heard:

@@ -13,9 +13,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.poolwright.storage.plugins.module_utils import _host, _run
+from ansible_collections.poolwright.storage.plugins.module_utils import _run, _writer
 from ansible_collections.poolwright.storage.plugins.module_utils._plan import apply, call
 from ansible_collections.poolwright.storage.plugins.module_utils._tools import scsi
+from ansible_collections.poolwright.storage.plugins.module_utils._writer import Writer
 from ansible_collections.poolwright.storage.tests.unit.fake_host import FakeHost
 
 
@@ -61,7 +62,7 @@ def test_attached(luns: dict[str, tuple[str, list[str] | None]], attached: bool)
 
 @pytest.mark.parametrize(("limit", "looks"), [(30, 3), (0, 1)])
 def test_waiting(monkeypatch: pytest.MonkeyPatch, limit: int, looks: int) -> None:
-    monkeypatch.setattr(_host, "LIMIT", limit)
+    monkeypatch.setattr(_writer, "LIMIT", limit)
     asked = []
     heard: list[t.Sequence[str]] = []
 
@@ -73,6 +74,6 @@ def test_waiting(monkeypatch: pytest.MonkeyPatch, limit: int, looks: int) -> Non
         heard.append(argv)
         return 0, "", ""
 
-    apply(list(scsi.wait(ready)), _host.Writer(execute))
+    apply(list(scsi.wait(ready)), Writer(execute))
     assert len(asked) == looks
     assert heard == [("udevadm", "settle", "--timeout=30")]

@@ -1,0 +1,82 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How a task runs on the machine: alone, without standard input, its commands in English."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+import typing as t
+
+from ._model import Refused
+
+LOCK = "/run/lock"  # a directory can be locked as it is, so that looking leaves no file behind
+LOCK_PATIENCE = 600  # seconds
+
+TO_FILES = 'exec "$@" >/proc/self/fd/{} 2>/proc/self/fd/{}'
+
+
+@contextlib.contextmanager
+def locked() -> t.Iterator[None]:
+    """Keeps every other task of this collection on the host out until left."""
+    folder = os.open(LOCK, os.O_RDONLY)
+    try:
+        deadline = time.monotonic() + LOCK_PATIENCE
+        while True:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise Refused(
+                        "Nothing was changed: another poolwright.storage task has been at work on "
+                        f"this host for {LOCK_PATIENCE} seconds. Wait for it, or end it."
+                    ) from None
+                time.sleep(0.1)
+        yield
+    finally:
+        os.close(folder)
+
+
+def detach() -> None:
+    """Takes standard input away: a command that asks a question must fail, not wait."""
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+
+
+def execute(
+    run_command: t.Callable[..., tuple[int, str, str]], argv: t.Sequence[str], stdin: str
+) -> tuple[int, str, str]:
+    """Runs a command in English: an `Exec`.
+
+    Not in the plain C locale, in which virsh of libvirt 11 prints names that are not ASCII as
+    escapes, the same for all letters.
+
+    What it prints goes to files: of a pipe, Ansible's run_command can miss the last words, and no
+    words may mean a blank disk.
+    """
+    with _scratch() as output, _scratch() as errors:
+        files = (output.fileno(), errors.fileno())
+        code, _output, failed = run_command(
+            ["/bin/sh", "-c", TO_FILES.format(*files), "sh", *argv],
+            data=stdin or None,
+            binary_data=True,
+            pass_fds=files,
+            environ_update={"LC_ALL": "C.UTF-8", "LANGUAGE": ""},
+            expand_user_and_vars=False,
+        )
+        return code, _printed(output), _printed(errors) or failed
+
+
+def _scratch() -> t.BinaryIO:
+    """A file in memory."""
+    return t.cast(t.BinaryIO, os.fdopen(os.memfd_create("output"), "w+b"))
+
+
+def _printed(file: t.BinaryIO) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "surrogateescape")

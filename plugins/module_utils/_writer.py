@@ -1,0 +1,168 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The machine, to change."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import typing as t
+
+from ._host import LIMIT, MIB, HostError, Reader, failed
+
+
+class Writer(Reader):
+    """The machine, to change.  Only ``_plan.apply`` is ever given one."""
+
+    def run(self, argv: t.Sequence[str], stdin: str = "", limit: int = 0) -> None:
+        """Runs a command; raises `HostError` with what it printed where it fails.
+
+        One that takes longer than ``limit`` seconds is killed.
+        """
+        code, output, errors = self._bounded(argv, stdin, limit)
+        if code:
+            raise HostError(failed(argv, output, errors))
+
+    def wait(self, ready: t.Callable[[Reader], bool]) -> None:
+        """Waits for what comes by itself; goes on without it after the limit."""
+        self.patiently(lambda: ready(self), bool, LIMIT)
+
+    def mkdir(self, path: str, mode: str, owner: int, group: int) -> None:
+        """Makes a directory and its parents; only the last one gets the permissions."""
+        with self._looking(path):
+            parent = os.path.dirname(path)
+            os.makedirs(parent, mode=0o755, exist_ok=True)
+            os.mkdir(path, 0o700)
+            os.chown(path, owner, group)
+            os.chmod(path, int(mode, 8))
+            _sync(parent)
+
+    def chmod(self, path: str, mode: str) -> None:
+        with self._looking(path):
+            os.chmod(path, int(mode, 8))
+
+    def chown(self, path: str, owner: int, group: int) -> None:
+        """Changes the owner, the group or both; -1 leaves one as it is."""
+        with self._looking(path):
+            os.chown(path, owner, group)
+
+    def write(self, path: str, text: str, mode: str) -> None:
+        """Replaces a file: a reader, and a power cut, see the old one or the new one, whole."""
+        with self._looking(path):
+            folder = os.path.dirname(path)
+            os.makedirs(folder, mode=0o755, exist_ok=True)
+            with _private(path + ".new") as file:
+                file.write(text.encode("utf-8", "surrogateescape"))
+                os.fchmod(file.fileno(), int(mode, 8))
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(path + ".new", path)
+            _sync(folder)
+
+    def assign(
+        self, path: str, making: str, values: t.Mapping[str, str | None], comment: str
+    ) -> None:
+        """Sets ``key = value`` lines in a file that only root can read; ``None`` takes one out.
+
+        The new file is made as ``making``.  A comment comes after the first line.
+        """
+        with self._looking(path):
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                first, *lines, last = file.read().splitlines()
+            kept = [line for line in lines if line.split(" = ")[0].strip() not in values]
+            told = [f"{key} = {value}" for key, value in values.items() if value is not None]
+            text = [first, *([comment] if comment else []), *kept, *told, last, ""]
+            with _private(making) as new:
+                new.write("\n".join(text).encode("utf-8", "surrogateescape"))
+                new.flush()
+                os.fsync(new.fileno())
+            os.rename(making, path)
+            _sync(os.path.dirname(path))
+
+    def tell(self, path: str, text: str) -> None:
+        """Writes to a file of the kernel's, which takes it as a command."""
+        with self._looking(path), open(path, "wb", buffering=0) as file:
+            file.write(text.encode())
+
+    def symlink(self, path: str, target: str) -> None:
+        with self._looking(path):
+            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+            os.symlink(target, path)
+            _sync(os.path.dirname(path))
+
+    def remove(self, path: str) -> None:
+        with self._looking(path):
+            os.unlink(path)
+            _sync(os.path.dirname(path))
+
+    def rmdir(self, path: str) -> None:
+        with self._looking(path):
+            os.rmdir(path)
+            _sync(os.path.dirname(path))
+
+    def rmtree(self, path: str) -> None:
+        with self._looking(path):
+            shutil.rmtree(path)
+            _sync(os.path.dirname(path))
+
+    def zero_ends(self, device: str) -> None:
+        """Writes zeros over the first and the last MiB of a device."""
+        with self._looking(device), open(device, "r+b", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            for start in (0, max(0, end - MIB)):
+                file.seek(start)
+                file.write(bytes(min(MIB, end)))
+            os.fsync(file.fileno())
+
+    def make_file(self, making: str, size: int, allocation: int) -> None:
+        """Makes a raw file, of which the first ``allocation`` bytes are reserved."""
+        with self._looking(making), _private(making) as file:
+            file.truncate(size)
+            if allocation:
+                os.posix_fallocate(file.fileno(), 0, allocation)
+
+    def publish(self, path: str, making: str, mode: str, owner: int, group: int) -> None:
+        """Gives a finished file its permissions and its name; never replaces another one."""
+        with self._looking(path):
+            if os.path.lexists(path):
+                raise FileExistsError(errno.EEXIST, "it has appeared meanwhile")
+            with open(making, "r+b") as file:
+                os.fchown(file.fileno(), owner, group)
+                # A file system without modes, such as vfat, need not take the one nobody asked for.
+                with contextlib.suppress(*(() if mode else (PermissionError,))):
+                    os.fchmod(file.fileno(), int(mode or "0600", 8))
+                os.fsync(file.fileno())
+            os.rename(making, path)
+            _sync(os.path.dirname(path))
+
+    def truncate(self, path: str, size: int) -> None:
+        with self._looking(path), open(path, "r+b") as file:
+            file.truncate(size)
+            os.fsync(file.fileno())
+
+    def allocate(self, path: str, allocation: int) -> None:
+        """Reserves the first ``allocation`` bytes of a file."""
+        with self._looking(path), open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, allocation)
+            os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _private(path: str) -> t.Iterator[t.BinaryIO]:
+    """A new file that only root can read; what an interrupted run left under the name goes."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        yield file
+
+
+def _sync(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
