@@ -31,6 +31,7 @@ READING = (
     ("iscsiadm", "--mode", "discovery", "--type", "sendtargets", "--op", "nonpersistent"),
     ("lsattr", "-d"),
     ("lvm", "fullreport"),
+    ("lvm", "systemid"),
     ("parted", "--machine"),  # what changes a table is never asked for machine-readable output
     ("sfdisk", "--json"),
     ("showmount", "--no-headers", "--exports"),

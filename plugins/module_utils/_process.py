@@ -17,6 +17,9 @@ from ._model import Refused
 LOCK = "/run/lock"  # a directory can be locked as it is, so that looking leaves no file behind
 LOCK_PATIENCE = 600  # seconds
 
+# LVM complains of files that it is handed open, such as ours for its words.
+ENVIRONMENT = {"LC_ALL": "C.UTF-8", "LANGUAGE": "", "LVM_SUPPRESS_FD_WARNINGS": "1"}
+
 TO_FILES = 'exec "$@" >/proc/self/fd/{} 2>/proc/self/fd/{}'
 
 
@@ -66,7 +69,7 @@ def execute(
             data=stdin or None,
             binary_data=True,
             pass_fds=files,
-            environ_update={"LC_ALL": "C.UTF-8", "LANGUAGE": ""},
+            environ_update=ENVIRONMENT,
             expand_user_and_vars=False,
         )
         return code, _printed(output), _printed(errors) or failed

@@ -6,8 +6,10 @@
 What a case can say:
 
 disks       path: {number, size, dirt: [types], noise, swap, holders: {name: dm uuid}, parts: {…}}
-groups      name: {devices, size, free, missing, autoactivation, volumes: {name: {size, …}}}
+groups      name: {devices, size, free, missing, autoactivation, volumes: {name: {size, …}}}, with
+            name, uuid, exported, system_id, lock_type where they matter; system_id is the host's
 orphans     disks that are prepared for LVM and in no group
+in_use      disks of which LVM says that a group has them, without knowing it
 paths       path: {kind, mode, owner, group, space, real, cow, inside}; null where nothing is
 mounts      target: {disk or device, format, source, options}
 pools       name: what the definition says (fields of Pool), or its text
@@ -230,6 +232,7 @@ class FakeHost(Reader):
         answers: dict[tuple[str, ...], t.Callable[..., str]] = {
             ("wipefs", "--no-act"): self._wipefs,
             ("lvm", "fullreport"): self._lvm,
+            ("lvm", "systemid"): lambda: f"  system ID: {self.said.get('system_id') or ''}\n",
             ("virsh", "--readonly"): self._virsh,
             ("lsattr", "-d"): self._lsattr,
             ("parted", "--machine"): self._parted,
@@ -265,18 +268,25 @@ class FakeHost(Reader):
 
     def _lvm(self, *_options: str) -> str:
         reports = [self._report(name, group) for name, group in self._get("groups").items()]
-        orphans = [self._device(path) for path in self.said.get("orphans") or ()]
+        said = (*(self.said.get("orphans") or ()), *(self.said.get("in_use") or ()))
+        orphans = [self._device(path) for path in said]
         if orphans:
             reports.append({"vg": [], "pv": orphans, "lv": [], "pvseg": [], "seg": []})
         return json.dumps({"report": reports})
 
     def _report(self, name: str, group: Said) -> dict[str, t.Any]:
         row = {
-            "vg_name": name,
+            "vg_uuid": group.get("uuid", f"UUID-{name}"),
+            "vg_name": group.get("name", name),
             "vg_size": str(group.get("size", 2 * GIB)),
             "vg_free": str(group.get("free", GIB)),
             "vg_extent_size": str(EXTENT),
             "vg_autoactivation": "enabled" if group.get("autoactivation", True) else "",
+            "vg_exported": "exported" if group.get("exported") else "",
+            "vg_systemid": group.get("system_id", ""),
+            "vg_lock_type": group.get("lock_type", ""),
+            "max_lv": "0",
+            "max_pv": "0",
         }
         gone = {"pv_name": "[unknown]", "pv_missing": "missing"}
         return {
@@ -295,7 +305,8 @@ class FakeHost(Reader):
 
     def _device(self, path: str) -> dict[str, str]:
         major, minor = self.nodes[path].device.split(":")
-        numbers = {"pv_major": major, "pv_minor": minor}
+        in_use = "used" if path in (self.said.get("in_use") or ()) else ""
+        numbers = {"pv_major": major, "pv_minor": minor, "pv_in_use": in_use, "pv_ext_vsn": "2"}
         return {"pv_name": path, "pv_uuid": "u", "pv_missing": "", **numbers}
 
     def _virsh(self, *words: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.poolwright.storage.plugins.module_utils import _registry, _xml
 from ansible_collections.poolwright.storage.plugins.module_utils._host import Reader
+from ansible_collections.poolwright.storage.plugins.module_utils._model import Refused
 from ansible_collections.poolwright.storage.plugins.module_utils._tools import (
     block,
     fs,
@@ -25,15 +26,17 @@ RECORDINGS = Path(__file__).parent / "recordings"
 SUITES = sorted(path.name for path in RECORDINGS.iterdir() if path.is_dir())
 SYSTEM = "qemu:///system"
 MIB = 1 << 20
+Answers = t.Dict[t.Tuple[str, ...], str]
 
 pytestmark = pytest.mark.parametrize("suite", SUITES)
 
 
 class Recorded(Reader):
-    """Answers the recorded question with the recorded answer, and no other."""
+    """Answers the recorded question with the recorded answer, and what else is said."""
 
-    def __init__(self, suite: str, name: str) -> None:
+    def __init__(self, suite: str, name: str, other: Answers | None = None) -> None:
         super().__init__(self.answer)
+        self.other = other or {}
         path = RECORDINGS / suite / f"{name}.txt"
         if not path.exists():
             pytest.skip(f"{name} is not recorded on {suite}")
@@ -41,6 +44,8 @@ class Recorded(Reader):
         self.question = shlex.split(question[len("$ ") :])
 
     def answer(self, argv: t.Sequence[str], _stdin: str) -> tuple[int, str, str]:
+        if tuple(argv) in self.other:
+            return 0, self.other[tuple(argv)], ""
         bound = 3 if argv[0] == "timeout" else 0  # no part of the question
         assert list(argv[bound:]) == self.question
         return 0, self.text, ""
@@ -74,19 +79,36 @@ def test_signatures(suite: str, name: str, types: list[str]) -> None:
 
 
 def test_groups(suite: str) -> None:
-    found = lvm.look(Recorded(suite, "lvm"))
-    assert set(found.groups) == {"guests", "labother", "partial"}
-    assert len(found.orphans) == 1
-    guests, partial = found.groups["guests"], found.groups["partial"]
+    host = Recorded(suite, "lvm", other={("lvm", "systemid"): "  system ID: \n"})
+    found = lvm.look(host)
+    names = sorted(group.name for group in found.groups.values())
+    assert names == ["away", "guests", "labother", "partial", "sent", "twin", "twin"]
+    assert len(found.orphans) == 1  # without the one whose metadata is damaged
+    guests, partial, sent, away = (found.named(n) for n in ("guests", "partial", "sent", "away"))
+    assert guests
+    assert partial
+    assert sent
+    assert away
     assert guests.extent_size == 4 * MIB
     assert 0 < guests.free < guests.size < 4096 * MIB
     assert guests.size % guests.extent_size == guests.free % guests.extent_size == 0
     assert (len(guests.devices), guests.missing, guests.autoactivation) == (2, (), True)
     assert (len(partial.devices), len(partial.missing)) == (1, 1)
+    assert (guests.barred, sent.barred) == ("", "is exported")
+    assert away.barred == "belongs to the host with system ID elsewhere"
     assert all(device.startswith("/dev/") for device in guests.devices.values())
     number = next(iter(guests.devices))
     assert found.group_of(number) is guests
     assert found.group_of("99:99") is None
+
+
+def test_two_groups_of_one_name(suite: str) -> None:
+    found = lvm.look(Recorded(suite, "lvm", other={("lvm", "systemid"): "  system ID: \n"}))
+    with pytest.raises(Refused) as refusal:
+        found.named("twin")
+    for group in found.groups.values():
+        told = f"{group.uuid} on {', '.join(group.devices.values())}"
+        assert (told in str(refusal.value)) == (group.name == "twin")
 
 
 def test_volumes(suite: str) -> None:
@@ -95,8 +117,9 @@ def test_volumes(suite: str) -> None:
             assert path.startswith("/sys/dev/block/")
             return ""
 
-    host = Sizes(suite, "lvm")
-    group = lvm.look(host).groups["guests"]
+    host = Sizes(suite, "lvm", other={("lvm", "systemid"): "  system ID: \n"})
+    group = lvm.look(host).named("guests")
+    assert group
     volumes = {volume.name: volume for volume in lvs.read(host, group)}
     assert set(volumes) == {
         *("plain", "behind", "striped", "raid", "snap", "thinpool", "thin", "asleep")

@@ -72,11 +72,12 @@ class Logical(Backend[SeenGroup]):
         for group in lvm.look(host).groups.values():
             options = {"volume_group": group.name, "devices": list(group.devices.values())}
             content = ", ".join(row["lv_name"] for row in group.volumes)
-            yield Offer(cls.type, options, group.size, content, group.missing)
+            error = f"it {group.barred}" if group.barred else ""
+            yield Offer(cls.type, options, group.size, content, group.missing, error)
 
     def probe(self, host: Reader) -> SeenGroup:
         found = lvm.look(host)
-        group = found.groups.get(self.pool.source)
+        group = found.named(self.pool.source)
         wanted = [block.find(host, path) for path in self._devices]
         if group is None:
             return self._unbuilt(host, found, wanted)
@@ -115,6 +116,12 @@ class Logical(Backend[SeenGroup]):
         return () if self.leaving else self.given.get("devices") or ()
 
     def _keep_members(self, group: lvm.Group, wanted: t.Sequence[block.Device | None]) -> None:
+        if group.barred and (not self.leaving or self.given["state"] == "deleted"):
+            raise self.nothing(
+                f"volume group {group.name} of pool {self.pool.name} {group.barred}, so that it is "
+                "not to be used here. Name another group, or make it this host's with the tools of "
+                "LVM."
+            )
         if group.missing and (not self.leaving or self.given["state"] == "deleted"):
             raise self.nothing(
                 f"volume group {group.name} of pool {self.pool.name} is partial: "

@@ -11,15 +11,18 @@ import typing as t
 from dataclasses import dataclass
 
 from .._host import Reader
+from .._model import Refused
 from .._plan import Action, run
 
 _FIELDS = {
-    "vg": "vg_name,vg_size,vg_free,vg_extent_size,vg_autoactivation",
-    "pv": "pv_name,pv_uuid,pv_missing,pv_major,pv_minor",
-    "lv": "lv_name,lv_uuid,lv_size,lv_active,lv_device_open,lv_attr,origin,"
+    "vg": "vg_uuid,vg_name,vg_size,vg_free,vg_extent_size,vg_autoactivation,vg_exported,"
+    "vg_systemid,vg_lock_type,max_lv,max_pv",
+    "pv": "pv_name,pv_uuid,pv_missing,pv_major,pv_minor,pv_in_use,pv_ext_vsn,pv_free,"
+    "pv_allocatable",
+    "lv": "lv_name,lv_uuid,lv_size,lv_active,lv_device_open,lv_attr,lv_role,origin,"
     "lv_kernel_major,lv_kernel_minor",
     "pvseg": "pvseg_start",  # a report cannot be left out
-    "seg": "lv_uuid,seg_size,devices",
+    "seg": "lv_uuid,segtype,stripes,data_copies,parity_chunks,seg_size,devices",
 }
 
 Row = t.Dict[str, str]
@@ -27,8 +30,13 @@ Row = t.Dict[str, str]
 
 @dataclass(frozen=True)
 class Group:
-    """A volume group.  ``devices`` maps ``major:minor`` to the name that LVM gives the device."""
+    """A volume group.  ``devices`` maps ``major:minor`` to the name that LVM gives the device.
 
+    ``foreign`` is the system ID of the other host that it belongs to, ``manager`` the lock manager
+    by which hosts share it.
+    """
+
+    uuid: str
     name: str
     size: int
     free: int
@@ -38,11 +46,32 @@ class Group:
     missing: tuple[str, ...]
     volumes: tuple[Row, ...]
     segments: tuple[Row, ...]
+    exported: bool = False
+    foreign: str = ""
+    manager: str = ""
+
+    @property
+    def barred(self) -> str:
+        """Why this host cannot work with it, in words; "" where it can."""
+        if self.exported:
+            return "is exported"
+        if self.manager:
+            return f"is shared by the lock manager {self.manager}"
+        return f"belongs to the host with system ID {self.foreign}" if self.foreign else ""
+
+    @property
+    def shown(self) -> str:
+        """The group as only it can be meant."""
+        places = ", ".join(sorted(self.devices.values()) + list(self.missing))
+        return f"{self.name} with UUID {self.uuid} on {places}"
 
 
 @dataclass(frozen=True)
 class Found:
-    """All groups by name, and the devices that are prepared for LVM but in no group."""
+    """All groups by UUID, and the devices that are prepared for LVM but in no group.
+
+    A device that LVM calls used without knowing its group is neither.
+    """
 
     groups: t.Mapping[str, Group]
     orphans: frozenset[str]
@@ -51,30 +80,51 @@ class Found:
         """The group that a device, named by ``major:minor``, belongs to."""
         return next((g for g in self.groups.values() if number in g.devices), None)
 
+    def named(self, name: str) -> Group | None:
+        """The group that LVM means by a name; raises `Refused` where that is not one."""
+        named = [group for group in self.groups.values() if group.name == name]
+        # LVM passes over what belongs to another host where one of our own has the name.
+        own = [group for group in named if not group.foreign] or named
+        if len(own) > 1:
+            raise Refused(
+                f"Nothing was changed: {len(own)} volume groups are called {name}: "
+                f"{'; '.join(sorted(group.shown for group in own))}. Give all but one of them "
+                f"another name with vgrename UUID NAME, then run the task again."
+            )
+        return own[0] if own else None
+
 
 NOTHING = Found({}, frozenset())
 
 
 def look(host: Reader) -> Found:
     """All that LVM knows; one command however many groups and volumes there are."""
-    argv = ["lvm", "fullreport", "--reportformat", "json", "--units", "b", "--nosuffix"]
+    # What belongs to another host is no place for us either, so it is to be seen.
+    argv = ["lvm", "fullreport", "--foreign", "--shared", "--reportformat", "json"]
+    argv += ["--units", "b", "--nosuffix"]
     for report, fields in _FIELDS.items():
         argv += ["--configreport", report, "--options", fields]
     groups: dict[str, Group] = {}
     orphans: set[str] = set()
     for report in json.loads(host.ask(*argv))["report"]:
         if report.get("vg"):
-            group = _group(report)
-            groups[group.name] = group
+            group = _group(host, report)
+            groups[group.uuid] = group
         else:
-            orphans.update(_number(row) for row in report.get("pv", []))
+            orphans.update(_number(row) for row in report.get("pv", []) if _unused(row))
     return Found(groups, frozenset(orphans))
 
 
-def _group(report: t.Mapping[str, t.Any]) -> Group:
+def _unused(row: Row) -> bool:
+    """Whether LVM itself says of a device in no group that it is in none, and can know it."""
+    return not row["pv_in_use"] and int(row["pv_ext_vsn"] or 0) >= 2
+
+
+def _group(host: Reader, report: t.Mapping[str, t.Any]) -> Group:
     row = report["vg"][0]
     devices = report["pv"]
     return Group(
+        uuid=row["vg_uuid"],
         name=row["vg_name"],
         size=int(row["vg_size"]),
         free=int(row["vg_free"]),
@@ -86,7 +136,20 @@ def _group(report: t.Mapping[str, t.Any]) -> Group:
         ),
         volumes=tuple(report["lv"]),
         segments=tuple(report["seg"]),
+        exported=bool(row["vg_exported"]),
+        foreign=_foreign(host, row),
+        manager=row["vg_lock_type"].replace("none", ""),
     )
+
+
+def _foreign(host: Reader, row: Row) -> str:
+    """The system ID of a group where it is not this host's."""
+    owner = row["vg_systemid"]
+    return owner if owner and owner != _system_id(host) else ""
+
+
+def _system_id(host: Reader) -> str:
+    return host.ask("lvm", "systemid").partition(":")[2].strip()
 
 
 def _number(pv: Row) -> str:

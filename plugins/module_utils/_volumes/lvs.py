@@ -24,7 +24,7 @@ class LogicalVolumes(base.Volumes):
         self.group: lvm.Group | None = None
 
     def look(self, host: Reader, users: bool = False) -> list[Volume]:
-        self.group = lvm.look(host).groups.get(self.name)
+        self.group = lvm.look(host).named(self.name)
         return read(host, self.group) if self.group else []
 
     def room(self) -> base.Room:

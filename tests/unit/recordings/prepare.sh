@@ -28,6 +28,18 @@ vgchange -q -an partial
 dd if=/dev/zero of="$fourth" bs=1M count=2 conv=fsync # LVM no longer knows it
 pvcreate -q /dev/disk/by-id/virtio-LABVIRTIO0
 
+nvme=$(readlink -f /dev/disk/by-id/nvme-QEMU_NVMe_Ctrl_LABNVME0)
+printf 'size=100M\nsize=100M\nsize=100M\nsize=100M\nsize=100M\n' | sfdisk -q --label gpt "$nvme"
+udevadm settle
+vgcreate -q sent "${nvme}p1"
+vgexport -q sent
+vgcreate -q away "${nvme}p2"
+vgchange -q -y --systemid elsewhere away
+vgcreate -q hurt "${nvme}p3"
+dd if=/dev/zero of="${nvme}p3" bs=4096 seek=1 count=64 conv=notrunc,fsync # its metadata
+vgcreate -q twin "${nvme}p4"
+vgcreate -q --devices "${nvme}p5" twin "${nvme}p5" # seeing no other one
+
 base=/var/lib/pools
 mkdir -p "$base/plain pool" "$base/two  blanks" "$base/a\\b" "$base/off" "$base/covered"
 mount -t tmpfs first "$base/covered"
