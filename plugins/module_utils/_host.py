@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import grp
+import hashlib
 import io
 import os
 import pickle
@@ -21,7 +22,9 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ._model import Permissions, Refused
+from . import _kernel
+from ._kernel import Loop, Mount, Open
+from ._model import File, Permissions, Refused
 
 MIB = 1 << 20
 
@@ -39,6 +42,18 @@ READING = (
     ("virsh", "--readonly"),
     ("wipefs", "--no-act"),
 )
+
+ZEROS = "zeros"  # what `Reader.ends` answers where there is nothing else at either end
+
+# Commands that say whether they would do a thing, and do not do it.
+REHEARSING = (
+    ("mkfs.ext2", "-n"),
+    ("mkfs.ext3", "-n"),
+    ("mkfs.ext4", "-n"),
+    ("mkfs.xfs", "-N"),
+)
+
+_MOST_LINKS = 40  # as many as the kernel follows
 
 LIMIT = 30  # seconds for what waits for a server
 _ALIVE = b"."  # begins no pickle
@@ -78,18 +93,6 @@ class Entry:
     header: bytes = b""
 
 
-@dataclass(frozen=True)
-class Mount:
-    """A line of ``/proc/self/mountinfo``; a later one covers an earlier one at the same target."""
-
-    device: str  # major:minor
-    root: str
-    target: str
-    format: str
-    source: str
-    options: frozenset[str]
-
-
 class Reader:
     """The machine, to look at.
 
@@ -100,6 +103,7 @@ class Reader:
     def __init__(self, execute: Exec) -> None:
         self._execute = execute
         self._answers: dict[tuple[str, ...], str] = {}
+        self._opened: list[Open] | None = None
         self._waiting: int | None = None
 
     def ask(self, *argv: str, nothing: str = "", limit: int = 0) -> str:
@@ -118,6 +122,12 @@ class Reader:
             raise HostError(failed(argv, output, errors))
         self._answers[argv] = "" if code else output
         return self._answers[argv]
+
+    def rehearse(self, *argv: str) -> tuple[int, str, str]:
+        """What a command answers that only rehearses: its exit code, its output, its errors."""
+        if not any(argv[: len(begin)] == begin for begin in REHEARSING):
+            raise HostError(f"{' '.join(argv)}: not a command that only rehearses.")
+        return self._execute(argv, "")
 
     def _bounded(self, argv: t.Sequence[str], stdin: str, limit: int) -> tuple[int, str, str]:
         bound = ("timeout", "--kill-after=5", str(limit)) if limit else ()
@@ -170,6 +180,24 @@ class Reader:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    def file(self, path: str) -> File | None:
+        """What is at a path, links followed, by what it is; ``None`` where nothing is."""
+        with self._looking(path):
+            try:
+                found = os.stat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return File(path, found.st_dev, found.st_ino)
+
+    def links(self, path: str) -> list[str]:
+        """The path, and what it leads to link by link."""
+        found = [path]
+        with self._looking(path):
+            while os.path.islink(found[-1]) and len(found) < _MOST_LINKS:
+                there = os.path.join(os.path.dirname(found[-1]), os.readlink(found[-1]))
+                found.append(os.path.normpath(there))
+        return found
+
     def devices(self, path: str) -> dict[str, str]:
         """The block devices in a directory: their paths there by number, links followed.
 
@@ -221,20 +249,27 @@ class Reader:
                     return None
                 raise
 
-    def size(self, device: str) -> int:
-        """The size of a block device in bytes."""
+    def ends(self, device: str) -> str:
+        """A checksum of the first and the last MiB of a device, or `ZEROS`."""
         with self._looking(device), open(device, "rb", buffering=0) as file:
-            return file.seek(0, os.SEEK_END)
+            return read_ends(file)
 
-    def blank_ends(self, device: str) -> bool:
-        """Whether the first and the last MiB of a device hold nothing but zeros."""
-        with self._looking(device), open(device, "rb", buffering=0) as file:
-            end = file.seek(0, os.SEEK_END)
-            for start in (0, max(0, end - MIB)):
-                file.seek(start)
-                if any(file.read(min(MIB, end))):
-                    return False
-        return True
+    def integer(self, device: str, place: int) -> int:
+        """The 64 bits, the lowest byte first, at a place of a device."""
+        with self._looking(device), open_device(device) as file:
+            file.seek(place)
+            return int.from_bytes(file.read(8) or b"", "little")
+
+    def taken(self, device: str) -> bool:
+        """Whether the kernel refuses the device to whoever wants it for himself alone."""
+        with self._looking(device):
+            try:
+                open_device(device, os.O_EXCL).close()
+            except OSError as error:
+                if error.errno == errno.EBUSY:
+                    return True
+                raise
+        return False
 
     def space(self, path: str) -> tuple[int, int]:
         """Capacity and free bytes of the file system at a path; free includes root's reserve."""
@@ -244,32 +279,24 @@ class Reader:
 
     def mounts(self) -> list[Mount]:
         """The mount table, in the order of mounting."""
-        found = []
-        for line in (self.read("/proc/self/mountinfo") or "").splitlines():
-            before, after = line.split(" - ", 1)
-            fields, (fstype, source, *rest) = before.split(" "), after.split(" ")
-            options = frozenset(fields[5].split(",") + [o for r in rest for o in r.split(",")])
-            found.append(
-                Mount(
-                    fields[2], _plain(fields[3]), _plain(fields[4]), fstype, _plain(source), options
-                )
-            )
-        return found
+        return _kernel.read_mounts(self.read("/proc/self/mountinfo") or "")
 
-    def open_paths(self) -> t.Iterator[tuple[str, str]]:
-        """Every path that a process holds open, as (``name (pid)``, path)."""
-        for pid in filter(str.isdigit, self.names("/proc") or []):
-            if pid == str(os.getpid()):
-                continue
-            name = (_quietly(self.read, f"/proc/{pid}/comm") or "").strip()
-            links = [f"/proc/{pid}/{link}" for link in ("cwd", "root", "exe")]
-            for folder in (f"/proc/{pid}/fd", f"/proc/{pid}/map_files"):
-                inside = _quietly(self.names, folder) or []
-                links += [f"{folder}/{link}" for link in inside]
-            for link in links:
-                path = _quietly(os.readlink, link)
-                if path:
-                    yield f"{name} ({pid})", path
+    def mounts_elsewhere(self) -> list[Mount]:
+        """The mounts of all other mount namespaces of the host."""
+        with self._looking("/proc"):
+            return _kernel.mounts_elsewhere()
+
+    def opened(self) -> list[Open]:
+        """All that processes have open, here and in other namespaces; looked at once."""
+        with self._looking("/proc"):
+            if self._opened is None:
+                self._opened = _kernel.opened()
+        return self._opened
+
+    def loops(self) -> list[Loop]:
+        """The loop devices that something is behind."""
+        with self._looking("/sys/block"):
+            return _kernel.loops()
 
     def user_id(self, name: str) -> int:
         """The number of a user; raises `Refused` where there is none."""
@@ -334,6 +361,39 @@ class Reader:
         return t.cast(_T, answer)
 
 
+def open_device(path: str, flags: int = 0) -> io.FileIO:
+    """A block device, to read, without waiting for what is not there."""
+    return open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags), "rb", 0)
+
+
+def identify(device: io.FileIO) -> tuple[str, int, int]:
+    """What `Reader.identity` answers, of an open device, whose number nobody else can get."""
+    found = os.fstat(device.fileno())
+    if not stat.S_ISBLK(found.st_mode):
+        raise OSError(errno.ENOTBLK, "it is not a block device")
+    number = _kernel.number(found.st_rdev)
+    folder = f"/sys/dev/block/{number}"
+    partition = os.path.exists(f"{folder}/partition")
+    try:
+        with open(f"{folder}{'/..' if partition else ''}/diskseq", encoding="ascii") as file:
+            sequence = int(file.read())
+    except FileNotFoundError:  # before Linux 5.15
+        sequence = 0
+    return number, sequence, device.seek(0, os.SEEK_END)
+
+
+def read_ends(device: t.BinaryIO | io.FileIO) -> str:
+    """What `Reader.ends` answers, of an open device."""
+    end = device.seek(0, os.SEEK_END)
+    found, blank = hashlib.sha256(), True
+    for start in (0, max(0, end - MIB)):
+        device.seek(start)
+        part = device.read(min(MIB, end)) or b""
+        blank = blank and not any(part)
+        found.update(part)
+    return ZEROS if blank else found.hexdigest()
+
+
 def failed(argv: t.Sequence[str], output: str, errors: str) -> str:
     return f"{' '.join(argv)}: {errors.strip() or output.strip() or 'it failed without a word'}"
 
@@ -345,8 +405,8 @@ def _node(found: os.stat_result) -> Node:
         kind,
         Permissions(f"{stat.S_IMODE(found.st_mode):04o}", found.st_uid, found.st_gid),
         found.st_size,
-        _number(found.st_rdev) if kind == "block" else "",
-        _number(found.st_dev),
+        _kernel.number(found.st_rdev) if kind == "block" else "",
+        _kernel.number(found.st_dev),
         found.st_blocks * 512,
         (found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns),
     )
@@ -354,17 +414,6 @@ def _node(found: os.stat_result) -> Node:
 
 def _sized(node: Node, size: int) -> Node:
     return Node(**{**node.__dict__, "size": size, "allocated": size})
-
-
-def _number(device: int) -> str:
-    return f"{os.major(device)}:{os.minor(device)}"
-
-
-def _plain(text: str) -> str:
-    """A field of mountinfo without its octal escapes."""
-    for escape, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        text = text.replace(escape, char)
-    return text
 
 
 def _answer(writing: int, look: t.Callable[[], object]) -> t.NoReturn:
@@ -389,11 +438,3 @@ def _all_of(pipe: io.FileIO) -> bytes | None:
             return found
         found += part
     return None
-
-
-def _quietly(look: t.Callable[[str], _T], path: str) -> _T | None:
-    """What a look at a process finds; ``None`` where the process has gone meanwhile."""
-    try:
-        return look(path)
-    except (OSError, HostError):
-        return None

@@ -48,6 +48,7 @@ def pool_steps(
 def _reach(
     backend: Backend[t.Any], registry: Registry, stored: Stored, seen: Seen, wish: Wish
 ) -> Steps:
+    backend.fit(seen)
     if seen.state == "ready":
         yield from backend.amend(seen)
     elif wish.build == "never":

@@ -19,6 +19,62 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
+class Device:
+    """A block device as it was looked at.  A path is only how to reach it; the rest is what it is.
+
+    ``number`` is ``major:minor``; ``sequence`` the kernel's disk sequence number, which no two
+    disks share while it runs (0 before Linux 5.15); ``size`` is in bytes, 0 where it may change
+    meanwhile.  ``partition`` is its number in its table, 0 for a whole device; ``uuid`` is the
+    device mapper's.  ``ends`` is a checksum of its first and last MiB, "" where nobody has looked.
+    """
+
+    path: str
+    number: str
+    size: int = 0
+    partition: int = 0
+    sequence: int = 0
+    uuid: str = ""
+    ends: str = ""
+
+    @property
+    def sysfs(self) -> str:
+        return f"/sys/dev/block/{self.number}"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it was looked at: ``device`` is the number of its file system, as stat has it."""
+
+    path: str
+    device: int
+    inode: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """A directory that goes with all that is in it, or a mount that is taken away.
+
+    ``device`` and ``inode`` as in `File`; 0 where a server would have to be asked.
+    """
+
+    path: str
+    device: int = 0
+    inode: int = 0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a step takes or writes to, compared with the machine right before the step.
+
+    With ``alone`` nobody else may use any of it; without, others may use other parts of it, as the
+    partitions of a disk of which one goes.
+    """
+
+    thing: Device | File | Place
+    alone: bool = True
+
+
+@dataclass(frozen=True)
 class SourceHost:
     """A server: ``source/host``.  ``port`` 0 is the protocol's default."""
 

@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ._host import HostError
-from ._model import Refused
+from ._model import Claim, Refused
 from ._writer import Writer
 
 RISKS = {
@@ -27,7 +27,9 @@ class Action:
     """One change, as data.
 
     ``verb`` is a method of `Writer`, ``args`` are its arguments.  ``command`` is how it reads as a
-    line of shell.  ``risk`` is a key of `RISKS`, empty where nothing can be lost.
+    line of shell.  ``risk`` is a key of `RISKS`, empty where nothing can be lost.  ``claims`` are
+    what it writes to: `_taking` decides whether that may be, and the writer compares them once
+    more.  ``frees`` are uses that are not in its way, because it ends them or is one of them.
     """
 
     text: str
@@ -35,9 +37,10 @@ class Action:
     args: tuple[t.Any, ...]
     command: str
     risk: str = ""
-    joins: int = (
-        0  # with a neighbour that begins with the same so many words, one command does both
-    )
+    # with a neighbour that begins with the same so many words, one command does both
+    joins: int = 0
+    claims: tuple[Claim, ...] = ()
+    frees: frozenset[str] = frozenset()
 
     def shown(self) -> dict[str, str]:
         """The action as it stands in a result."""
@@ -48,20 +51,41 @@ Steps = t.Iterator[Action]
 
 
 class Stopped(Exception):
-    """An action failed: ``done`` are those before it, ``left`` itself and those after."""
+    """An action failed: ``done`` are those before it, ``left`` itself and those after.
 
-    def __init__(self, cause: str, done: t.Sequence[Action], left: t.Sequence[Action]) -> None:
+    ``begun`` tells that it had begun, so that it may be partly done.
+    """
+
+    def __init__(
+        self,
+        cause: str,
+        done: t.Sequence[Action],
+        left: t.Sequence[Action],
+        begun: bool = True,
+    ) -> None:
         super().__init__(cause)
+        self.begun = begun
         self.done = [action.shown() for action in done]
         self.left = [action.shown() for action in left]
 
 
-def run(
-    text: str, *argv: str, risk: str = "", stdin: str = "", limit: int = 0, joins: int = 0
-) -> Action:
-    """The action that runs a command, for at most ``limit`` seconds; ``stdin`` is never shown."""
+def group_use(uuid: str) -> str:
+    """The use of devices by a volume group, as `Action.frees` has it."""
+    return f"group {uuid.replace('-', '')}"
+
+
+def mount_use(target: str) -> str:
+    """The use of a device by a mount, as `Action.frees` has it."""
+    return f"mount {target}"
+
+
+def run(text: str, *argv: str, stdin: str = "", limit: int = 0, **facts: t.Any) -> Action:
+    """The action that runs a command, for at most ``limit`` seconds; ``stdin`` is never shown.
+
+    ``facts`` are the other fields of `Action`.
+    """
     command = " ".join(shlex.quote(arg) for arg in argv)
-    return Action(text, "run", (argv, stdin, limit), command, risk, joins)
+    return Action(text, "run", (argv, stdin, limit), command, **facts)
 
 
 def joined(plan: t.Iterable[Action]) -> t.Iterator[Action]:
@@ -83,13 +107,20 @@ def _joined(one: Action, two: Action) -> Action | None:
     if first[: one.joins] != second[: two.joins]:
         return None
     argv = (*first, *second[two.joins :])
-    return run(f"{one.text}, {two.text}", *argv, risk=one.risk, joins=one.joins)
+    return run(
+        f"{one.text}, {two.text}",
+        *argv,
+        risk=one.risk,
+        joins=one.joins,
+        claims=tuple(dict.fromkeys([*one.claims, *two.claims])),
+        frees=one.frees | two.frees,
+    )
 
 
-def call(text: str, verb: str, *args: t.Any, risk: str = "", command: str = "") -> Action:
-    """The action that has no command of the host's behind it."""
+def call(text: str, verb: str, *args: t.Any, command: str = "", **facts: t.Any) -> Action:
+    """The action that has no command of the host's behind it; ``facts`` as in `run`."""
     shown = command or " ".join([verb, *(shlex.quote(str(arg)) for arg in args)])
-    return Action(text, verb, args, shown, risk)
+    return Action(text, verb, args, shown, **facts)
 
 
 def guard(plan: t.Sequence[Action], allow: t.Collection[str]) -> None:
@@ -108,7 +139,10 @@ def guard(plan: t.Sequence[Action], allow: t.Collection[str]) -> None:
 def apply(plan: t.Sequence[Action], writer: Writer) -> None:
     """Performs the plan in its order; raises `Stopped` at the first action that fails."""
     for number, action in enumerate(plan):
+        begun = False
         try:
-            getattr(writer, action.verb)(*action.args)
+            with writer.holding(action.claims):
+                begun = True
+                getattr(writer, action.verb)(*action.args)
         except HostError as error:
-            raise Stopped(str(error), plan[:number], plan[number:]) from error
+            raise Stopped(str(error), plan[:number], plan[number:], begun) from error

@@ -10,7 +10,7 @@ import typing as t
 import uuid
 from dataclasses import is_dataclass
 
-from . import _lifecycle, _options, _registry, _results, _xml
+from . import _lifecycle, _options, _registry, _results, _taking, _xml
 from ._host import Reader
 from ._model import Pool, Refused, Seen, SourceHost, Stored
 from ._plan import joined
@@ -48,13 +48,15 @@ def _look(
     pool = stored.pool or Pool(kind.type, name, uuid=params["uuid"] or _new_uuid(host, name))
     # What is left without a word on what it is stays what it was.
     told = not leaving or any(params[key] is not None for key in kind.options)
-    backend = kind(kind.define(host, params, pool) if told else pool, params)
+    backend = kind(kind.define(host, params, pool) if told else pool, params, stored.pool)
     if leaving:
         _nothing_else(host, backend.pool, pool)
     else:
         _no_conflict(host, backend, others)
         _no_move(host, backend, registry, stored)
-    return _decided(backend, registry, stored, backend.probe(host), wish)
+    found = _decided(backend, registry, stored, backend.probe(host), wish)
+    _taking.judge(host, found.plan, others)
+    return found
 
 
 def _decided(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import _lifecycle, _options, _registry, _results, _size
+from . import _lifecycle, _options, _registry, _results, _size, _taking
 from ._host import Reader
 from ._model import Permissions, Refused, Seen, Stored, Volume
 from ._plan import Action, joined
@@ -94,6 +94,7 @@ class _Task:
         }
         plan = [*volumes.leftovers(), *joined(action for way in steps.values() for action in way)]
         plan += [*(volumes.settle() if plan else ()), *_told(registry, stored, seen.values(), plan)]
+        _taking.judge(host, plan, registry.others(host, name))
         shown = [
             {
                 "name": wish.name,

@@ -8,21 +8,104 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import shutil
 import typing as t
 
-from ._host import LIMIT, MIB, HostError, Reader, failed
+from ._host import LIMIT, MIB, Exec, HostError, Reader, failed, identify, open_device, read_ends
+from ._model import Claim, Device, File, Place
+
+# Commands that destroy nothing, by how they begin.  All others need a claim.
+HARMLESS = (
+    ("chattr",),
+    ("iscsiadm",),
+    ("lvm", "lvcreate"),
+    ("mount",),
+    ("partx", "--update"),
+    ("qemu-img", "create"),  # under a name that nobody has
+    ("systemctl", "daemon-reload"),
+    ("udevadm", "settle"),
+    ("umount",),
+    ("vgchange",),
+    ("virsh",),
+)
 
 
 class Writer(Reader):
     """The machine, to change.  Only ``_plan.apply`` is ever given one."""
+
+    def __init__(self, execute: Exec) -> None:
+        super().__init__(execute)
+        self._claims: tuple[Claim, ...] = ()
+        self._ends: dict[str, str] = {}  # of devices, after the last step of ours on each
+
+    @contextlib.contextmanager
+    def holding(self, claims: tuple[Claim, ...]) -> t.Iterator[None]:
+        """Compares what a step is to write to with what was seen, lets it write, looks again."""
+        for claim in claims:
+            self._confirm(claim)
+        self._claims = claims
+        try:
+            yield
+        finally:
+            self._claims = ()
+        for claim in claims:
+            self._remember(claim)
+
+    def _confirm(self, claim: Claim) -> None:
+        """Raises `HostError` where a path leads to something else by now, or somebody has it."""
+        thing = claim.thing
+        if not isinstance(thing, Device):
+            self._confirm_file(thing)
+            return
+        if not thing.number:  # an inactive logical volume; its group's devices are claimed, too
+            return
+        with self._looking(thing.path):
+            try:
+                file = open_device(thing.path, os.O_EXCL if claim.alone else 0)
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+                raise HostError(f"{thing.path}: somebody has begun to use it") from error
+            with file:
+                self._compare(thing, *identify(file))
+                seen = self._ends.get(thing.number, thing.ends)
+                if claim.alone and seen and read_ends(file) != seen:
+                    raise HostError(f"{thing.path}: what is on it has changed since it was seen")
+
+    def _compare(self, seen: Device, number: str, sequence: int, size: int) -> None:
+        if (number, sequence) != (seen.number, seen.sequence):
+            raise HostError(
+                f"{seen.path}: it is another device by now ({number}, and {seen.number} was seen)"
+            )
+        if seen.size not in (0, size):
+            raise HostError(f"{seen.path}: it has {size} bytes by now, and had {seen.size}")
+        if seen.uuid and (self.read(f"{seen.sysfs}/dm/uuid") or "").strip() != seen.uuid:
+            raise HostError(f"{seen.path}: it is another device by now")
+
+    def _confirm_file(self, seen: File | Place) -> None:
+        with self._looking(seen.path):
+            if not seen.inode:
+                return
+            there = os.lstat(seen.path)
+            if (there.st_dev, there.st_ino) != (seen.device, seen.inode):
+                raise HostError(f"{seen.path}: it is something else by now")
+
+    def _remember(self, claim: Claim) -> None:
+        if isinstance(claim.thing, Device) and claim.thing.ends:
+            self._ends.pop(claim.thing.number, None)
+            with contextlib.suppress(HostError):  # a partition or volume that went with the step
+                self._ends[claim.thing.number] = self.ends(claim.thing.path)
 
     def run(self, argv: t.Sequence[str], stdin: str = "", limit: int = 0) -> None:
         """Runs a command; raises `HostError` with what it printed where it fails.
 
         One that takes longer than ``limit`` seconds is killed.
         """
+        harmless = any(tuple(argv[: len(begin)]) == begin for begin in HARMLESS)
+        if not harmless and not self._claims:
+            raise HostError(f"{' '.join(argv)}: it does not say what it writes to")
         code, output, errors = self._bounded(argv, stdin, limit)
         if code:
             raise HostError(failed(argv, output, errors))
@@ -109,14 +192,11 @@ class Writer(Reader):
             shutil.rmtree(path)
             _sync(os.path.dirname(path))
 
-    def zero_ends(self, device: str) -> None:
-        """Writes zeros over the first and the last MiB of a device."""
-        with self._looking(device), open(device, "r+b", buffering=0) as file:
-            end = file.seek(0, os.SEEK_END)
-            for start in (0, max(0, end - MIB)):
-                file.seek(start)
-                file.write(bytes(min(MIB, end)))
-            os.fsync(file.fileno())
+    def zero_ends(self, device: Device) -> None:
+        """Writes zeros over the first and the last MiB of a device that nobody else has."""
+        with self._looking(device.path), _alone(device.path) as file:
+            self._compare(device, *identify(file))
+            zero_both_ends(file)
 
     def make_file(self, making: str, size: int, allocation: int) -> None:
         """Makes a raw file, of which the first ``allocation`` bytes are reserved."""
@@ -149,6 +229,19 @@ class Writer(Reader):
         with self._looking(path), open(path, "r+b") as file:
             os.posix_fallocate(file.fileno(), 0, allocation)
             os.fsync(file.fileno())
+
+
+def zero_both_ends(file: io.FileIO) -> None:
+    end = file.seek(0, os.SEEK_END)
+    for start in (0, max(0, end - MIB)):
+        file.seek(start)
+        file.write(bytes(min(MIB, end)))
+    os.fsync(file.fileno())
+
+
+def _alone(path: str) -> io.FileIO:
+    """A block device, to write, which the kernel gives to nobody else meanwhile."""
+    return open(os.open(path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC), "r+b", 0)
 
 
 @contextlib.contextmanager

@@ -5,13 +5,17 @@
 
 What a case can say:
 
-disks       path: {number, size, dirt: [types], noise, swap, holders: {name: dm uuid}, parts: {…}}
+disks       path: {number, size, dirt: [types], noise, swap, holders: {name: dm uuid}, parts: {…},
+            taken: whether the kernel gives it to nobody else, integers: {place: value}}
 groups      name: {devices, size, free, missing, autoactivation, volumes: {name: {size, …}}}, with
             name, uuid, exported, system_id, lock_type where they matter; system_id is the host's
 orphans     disks that are prepared for LVM and in no group
 in_use      disks of which LVM says that a group has them, without knowing it
-paths       path: {kind, mode, owner, group, space, real, cow, inside}; null where nothing is
-mounts      target: {disk or device, format, source, options}
+paths       path: {kind, mode, owner, group, space, real, links, cow, inside}; null: nothing is
+mounts      target: {disk or device, format, source, options, root, peer}
+elsewhere   the same in another mount namespace
+loops       path of a loop device: what is behind it
+rehearsals  program: what it says against what it would do
 pools       name: what the definition says (fields of Pool), or its text
 autostart   names of the pools that are marked
 daemon      the state of libvirtd's pools: {active, autostart, transient, listings: {name: […]}}
@@ -35,11 +39,24 @@ import json
 import shlex
 import struct
 import typing as t
+import zlib
 
 from ansible_collections.poolwright.storage.plugins.module_utils import _registry, _xml
-from ansible_collections.poolwright.storage.plugins.module_utils._host import Entry, Node, Reader
+from ansible_collections.poolwright.storage.plugins.module_utils._host import (
+    ZEROS,
+    Entry,
+    Node,
+    Reader,
+)
+from ansible_collections.poolwright.storage.plugins.module_utils._kernel import (
+    Loop,
+    Mount,
+    Open,
+    read_mounts,
+)
 from ansible_collections.poolwright.storage.plugins.module_utils._model import (
     Adapter,
+    File,
     Permissions,
     Pool,
     Refused,
@@ -113,8 +130,7 @@ class FakeHost(Reader):
         self.files[f"{sysfs}/size"] = f"{size // 512}\n"
         self.folders[f"{sysfs}/holders"] = sorted(disk.get("holders", {}))
         for holder, uuid in disk.get("holders", {}).items():
-            self.files[f"/sys/class/block/{holder}/dm/uuid"] = f"{uuid}\n"
-            self.files[f"/sys/class/block/{holder}/dm/name"] = f"name-of-{holder}\n"
+            self._put_holder(holder, uuid)
         self.folders[sysfs] = ["holders", "size", *disk.get("parts", {})]
         for name, part in disk.get("parts", {}).items():
             count = name.rpartition("p" if name[0] == "n" else name[:3])[2] + "\n"
@@ -122,6 +138,14 @@ class FakeHost(Reader):
             self.files[f"{sysfs}/{name}/dev"] = part["number"] + "\n"
             self.files[f"{sysfs}/{name}/size"] = f"{part.get('size', 0) // 512}\n"
             self._put_disk(f"/dev/{name}", part)
+
+    def _put_holder(self, holder: str, uuid: str) -> None:
+        number, folder = f"99:{zlib.crc32(holder.encode()) % 999}", f"/sys/class/block/{holder}"
+        self.files[f"{folder}/dev"] = f"{number}\n"
+        for where in (folder, f"/sys/dev/block/{number}"):
+            if uuid:
+                self.files[f"{where}/dm/uuid"] = f"{uuid}\n"
+                self.files[f"{where}/dm/name"] = f"name-of-{holder}\n"
 
     def _put_volumes(self, name: str, group: Said) -> None:
         for number, (volume, said) in enumerate(group.get("volumes", {}).items()):
@@ -149,10 +173,14 @@ class FakeHost(Reader):
         options = mount.get("options", "rw,nosuid,nodev,noexec")
         source = mount.get("source", disk or "none")
         where = target.replace(" ", "\\040")
-        return f"1 2 {number} / {where} {options} - {mount.get('format', 'ext4')} {source} rw\n"
+        root, peer = mount.get("root", "/"), mount.get("peer", "")
+        group = f" {peer}" if peer else ""
+        kind = mount.get("format", "ext4")
+        return f"1 2 {number} {root} {where} {options}{group} - {kind} {source} rw\n"
 
     def has(self, command: str) -> bool:
-        return command in (*(self.said.get("programs") or ()), "virsh")
+        lvm = ["lvm"] if {"groups", "orphans", "in_use"} & set(self.said) else []
+        return command in (*(self.said.get("programs") or ()), *lvm, "virsh")
 
     def read(self, path: str) -> str | None:
         if path not in self.files:
@@ -164,8 +192,17 @@ class FakeHost(Reader):
             what = self._get("paths")[path]
             return None if what is None else sorted(what.get("inside", ()))
         if path not in self.folders:
+            inside = self._inside(path)
+            if inside is not None:
+                return sorted(inside.get("inside", ()))
             self._must_be_known(path)
         return self.folders.get(path)
+
+    def _inside(self, path: str) -> Said | None:
+        """What a case says of an entry of a directory."""
+        folder, _, name = path.rpartition("/")
+        inside = (self._get("paths").get(folder) or {}).get("inside", {})
+        return inside.get(name) if isinstance(inside, dict) else None
 
     def real(self, path: str) -> str:
         return str((self._get("paths").get(path) or {}).get("real", path))
@@ -174,12 +211,15 @@ class FakeHost(Reader):
         if self.real(path) != path:
             return self.node(self.real(path))
         if path not in self.nodes:
+            inside = self._inside(path)
+            if inside is not None:
+                return _node({"kind": "file", "mode": "0600", **inside})
             self._must_be_known(path)
         return self.nodes.get(path)
 
     def _must_be_known(self, path: str) -> None:
         """Fails but where the case says that there is nothing, or the kernel and we always know."""
-        known = path.startswith(("/sys/", f"{UNITS}/", f"{_registry.FOLDER}/"))
+        known = path.startswith(("/sys/", "/dev/mapper/", f"{UNITS}/", f"{_registry.FOLDER}/"))
         if not known and path not in self._get("paths"):
             raise AssertionError(f"the case does not say what is at {path}")
 
@@ -192,11 +232,59 @@ class FakeHost(Reader):
             for name in sorted(inside if isinstance(inside, dict) else {})
         ]
 
-    def blank_ends(self, device: str) -> bool:
-        disks = {self.nodes[path].device: disk for path, disk in self._get("disks").items()}
-        node = self.node(device)
-        assert node
-        return not disks[node.device].get("noise")
+    def ends(self, device: str) -> str:
+        return "noise" if self._disk(device).get("noise") else ZEROS
+
+    def taken(self, device: str) -> bool:
+        return bool(self._disk(device).get("taken"))
+
+    def integer(self, device: str, place: int) -> int:
+        return int(self._disk(device).get("integers", {})[place])
+
+    def _disk(self, path: str) -> Said:
+        """What is said of the disk at a path; an active logical volume is like a blank one."""
+        disks = dict(self._disks(self._get("disks")))
+        node = self.nodes.get(self.real(path))
+        return disks.get(node.device if node else "", {})
+
+    def _disks(self, disks: Said) -> t.Iterator[tuple[str, Said]]:
+        for disk in disks.values():
+            yield disk["number"], disk
+            yield from self._disks(disk.get("parts", {}))
+
+    def links(self, path: str) -> list[str]:
+        return [path, *((self._get("paths").get(path) or {}).get("links", ()))]
+
+    def file(self, path: str) -> File | None:
+        node = self.node(path)
+        return File(path, 1, zlib.crc32(self.real(path).encode())) if node else None
+
+    def rehearse(self, *argv: str) -> tuple[int, str, str]:
+        self.asked.append(shlex.join(argv))
+        said = self._get("rehearsals").get(argv[0])
+        return (1, "", str(said)) if said else (0, "", "")
+
+    def mounts_elsewhere(self) -> list[Mount]:
+        lines = "".join(self._mount(*item) for item in self._get("elsewhere").items())
+        return read_mounts(lines, "container (99)")
+
+    def loops(self) -> list[Loop]:
+        return [self._loop(*item) for item in self._get("loops").items()]
+
+    def _loop(self, path: str, backing: str) -> Loop:
+        file, node = self.file(backing), self.node(backing)
+        assert file and node
+        return Loop(path, backing, file.device, file.inode, node.device)
+
+    def opened(self) -> list[Open]:
+        return [self._open(*item) for item in self._get("open").items()]
+
+    def _open(self, path: str, who: str) -> Open:
+        if path not in self.nodes and self._inside(path) is None:
+            return Open(who, path)
+        file, node = self.file(path), self.node(path)
+        assert file and node
+        return Open(who, path, file.device, file.inode, node.device)
 
     def patiently(self, look: t.Callable[[], t.Any], *_others: t.Any) -> t.Any:
         return look()
@@ -210,9 +298,6 @@ class FakeHost(Reader):
     def space(self, path: str) -> tuple[int, int]:
         total, free = (self._get("paths")[path] or {}).get("space", (10 * GIB, 4 * GIB))
         return total, free
-
-    def open_paths(self) -> t.Iterator[tuple[str, str]]:
-        return ((who, path) for path, who in self._get("open").items())
 
     def user_id(self, name: str) -> int:
         if not name.isdigit() and name not in self._get("users"):
@@ -248,7 +333,7 @@ class FakeHost(Reader):
         rows = [
             {"device": path.rpartition("/")[2], "type": kind}
             for path in paths
-            for kind in self._get("disks")[self.real(path)].get("dirt", ())
+            for kind in self._disk(path).get("dirt", ())
         ]
         return json.dumps({"signatures": rows}) if rows else ""
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import socket
 import time
@@ -12,10 +13,11 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.poolwright.storage.plugins.module_utils import _host
+from ansible_collections.poolwright.storage.plugins.module_utils import _host, _kernel
 from ansible_collections.poolwright.storage.plugins.module_utils._host import (
     HEADER,
     MIB,
+    ZEROS,
     HostError,
     Reader,
 )
@@ -28,7 +30,10 @@ from ansible_collections.poolwright.storage.plugins.module_utils._plan import (
     run,
 )
 from ansible_collections.poolwright.storage.plugins.module_utils._process import execute
-from ansible_collections.poolwright.storage.plugins.module_utils._writer import Writer
+from ansible_collections.poolwright.storage.plugins.module_utils._writer import (
+    Writer,
+    zero_both_ends,
+)
 
 
 class Heard:
@@ -163,9 +168,30 @@ def test_mounts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert empty.source == ""
 
 
-def test_open_paths_are_those_of_others(tmp_path: Path) -> None:
-    with (tmp_path / "open").open("w", encoding="utf-8"):
-        assert str(tmp_path / "open") not in [path for dummy, path in Reader(Heard()).open_paths()]
+def test_what_a_process_has_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "open"
+    monkeypatch.setattr(_kernel, "_pids", lambda: [str(os.getpid())])
+    with path.open("w", encoding="utf-8"):
+        there = os.stat(path)
+        [found] = [each for each in Reader(Heard()).opened() if each.path == str(path)]
+    assert (found.device, found.inode, found.number) == (there.st_dev, there.st_ino, "")
+    assert found.who.endswith(f" ({os.getpid()})")
+
+
+def test_what_a_process_has_mapped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "mapped"
+    path.write_bytes(bytes(4096))
+    monkeypatch.setattr(_kernel, "_pids", lambda: [str(os.getpid())])
+    with path.open("r+b") as file:
+        mapped = mmap.mmap(file.fileno(), 4096)
+    there = os.stat(path)
+    with mapped:
+        found = [each for each in _kernel.opened() if each.path == str(path)]
+    assert [each.inode for each in found] == [there.st_ino] * 2  # mmap keeps a descriptor, too
+
+
+def test_one_self_is_nobody() -> None:
+    assert str(os.getpid()) not in _kernel._pids()
 
 
 def test_users() -> None:
@@ -214,14 +240,14 @@ def test_publish_never_replaces(writer: Writer, tmp_path: Path) -> None:
 def test_both_ends(writer: Writer, tmp_path: Path, size: int) -> None:
     path = tmp_path / "disk"
     path.write_bytes(b"\xff" * size)
-    assert not writer.blank_ends(str(path))
-    writer.zero_ends(str(path))
+    assert writer.ends(str(path)) != ZEROS
+    with path.open("r+b", buffering=0) as file:
+        zero_both_ends(file)
     left = path.read_bytes()
     assert len(left) == size
     assert not any(left[:MIB] + left[-MIB:])
     assert left.count(b"\xff") == max(0, size - 2 * MIB)
-    assert writer.blank_ends(str(path))
-    assert writer.size(str(path)) == size
+    assert writer.ends(str(path)) == ZEROS
 
 
 @pytest.mark.parametrize("at", [0, MIB - 1, 2 * MIB, 3 * MIB - 1])
@@ -230,7 +256,7 @@ def test_one_byte_at_an_end_is_not_blank(writer: Writer, tmp_path: Path, at: int
     data = bytearray(3 * MIB)
     data[at] = 1
     path.write_bytes(data)
-    assert not writer.blank_ends(str(path))
+    assert writer.ends(str(path)) != ZEROS
 
 
 def test_sizes(writer: Writer, tmp_path: Path) -> None:

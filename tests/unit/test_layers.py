@@ -23,7 +23,7 @@ SOURCES = sorted([*UTILS.rglob("*.py"), *MODULES.glob("*.py")])
 NAMES = [str(path.relative_to(ROOT / "plugins")) for path in SOURCES]
 
 # What only the files that touch the machine may import, and what only one file may.
-MACHINE = ("_host", "_writer", "_process")
+MACHINE = ("_kernel", "_host", "_writer", "_process")
 ONLY = {
     MACHINE: {
         "errno",
@@ -40,12 +40,13 @@ ONLY = {
     ("_xml",): {"lxml"},
 }
 # Which of our files each layer may import; a folder stands for all that is in it.
-TOOLS = {"_model", "_plan", "_host", "_tools"}
+TOOLS = {"_model", "_plan", "_kernel", "_host", "_tools"}
 BACKEND = {*TOOLS, "_options", "_size", "_volumes"}
 MAY = {
     "_model": set(),
     "_size": set(),
-    "_host": {"_model"},
+    "_kernel": set(),
+    "_host": {"_kernel", "_model"},
     "_writer": {"_model", "_host"},
     "_process": {"_model"},
     "_plan": {"_model", "_host", "_writer"},
@@ -56,6 +57,7 @@ MAY = {
     "_registry": {*TOOLS, "_xml"},
     "_volumes": {*TOOLS, "_size", "_volumes"},
     "_pools": {*BACKEND, "_pools"},
+    "_taking": TOOLS,
     "_lifecycle": {"_model", "_plan", "_pools", "_registry", "_size", "_tools", "_volumes"},
     "_run": {"_model", "_plan", "_host", "_process", "_writer", "_xml"},
 }

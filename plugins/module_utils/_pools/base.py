@@ -22,8 +22,10 @@ S = t.TypeVar("S", bound=Seen)
 class Backend(abc.ABC, t.Generic[S]):
     """One pool type's knowledge, for one pool.
 
-    ``probe`` looks and may raise `Refused`.  The other methods are pure: they yield the steps that
-    lead on from what was seen, and nothing where nothing is to do.  A type overrides what it has.
+    ``probe`` looks, and knows of the pool but not what the task wants of it.  The other methods are
+    pure: they yield the steps that lead on from what was seen, and nothing where nothing is to do.
+    Steps claim what they write to, and `_taking` finds who else has a right to it.  A type
+    overrides what it has.
     """
 
     type: t.ClassVar[str]
@@ -31,9 +33,10 @@ class Backend(abc.ABC, t.Generic[S]):
     required: t.ClassVar[t.Sequence[str]] = ()  # needed for state present and active
     formatted: t.ClassVar[bool] = False  # its volumes have a format
 
-    def __init__(self, pool: Pool, given: t.Mapping[str, t.Any]) -> None:
+    def __init__(self, pool: Pool, given: t.Mapping[str, t.Any], kept: Pool | None = None) -> None:
         self.pool = pool
         self.given = given  # the task's options; None is "not given"
+        self.kept = kept  # the definition that is registered
 
     @property
     def leaving(self) -> bool:
@@ -57,7 +60,7 @@ class Backend(abc.ABC, t.Generic[S]):
 
     @abc.abstractmethod
     def probe(self, host: Reader) -> S:
-        """What is there now.  Raises `Refused` where no consent helps."""
+        """What is there now.  Raises `HostError` where that cannot be seen."""
 
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         """What a pool lives on, so that two pools on one thing are found by what it is."""
@@ -66,6 +69,10 @@ class Backend(abc.ABC, t.Generic[S]):
     def stored(self, seen: S, stored: Pool | None) -> Pool:
         """The definition to keep."""
         return self.pool
+
+    def fit(self, seen: S) -> None:
+        """Raises `Refused` where what is there cannot become the pool that is wanted."""
+        return
 
     def build(self, seen: S) -> Steps:
         """From ``missing``, ``blank`` or ``foreign`` to ``ready``; wiping has its own actions."""

@@ -10,7 +10,8 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .. import _options
-from .._host import Mount, Node, Reader
+from .._host import Node, Reader
+from .._kernel import Mount
 from .._model import Pool, Seen
 from .._plan import Action, Steps, run
 from .._tools import files, fs

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from .. import _options
 from .._host import Reader
-from .._model import Extent, Offer, Pool, Seen
+from .._model import Device, Extent, Offer, Pool, Seen
 from .._plan import Steps
 from .._tools import block, fs, lvm, partitions
 from .._volumes.partitions import MAPS, Partitions, folder, known, read
@@ -27,6 +27,7 @@ class SeenDisk(Seen):
     """``mapped`` tells that it is one of the device mapper's."""
 
     mapped: bool = False
+    device: Device | None = None
 
 
 class Disk(Backend[SeenDisk]):
@@ -97,7 +98,7 @@ class Disk(Backend[SeenDisk]):
             return self._ready(host, device, table)
         return self._unbuilt(host, device, dirt, table)
 
-    def _ready(self, host: Reader, device: block.Device, table: partitions.Table) -> SeenDisk:
+    def _ready(self, host: Reader, device: Device, table: partitions.Table) -> SeenDisk:
         kernel = known(host, device, table)
         volumes = tuple(read(host, self.pool, device, table, kernel))
         free = tuple(Extent(self._device, start, end) for start, end in table.free)
@@ -111,10 +112,11 @@ class Disk(Backend[SeenDisk]):
             volumes=volumes,
             free=free,
             mapped=folder(host, device) == MAPS,
+            device=device,
         )
 
     def _unbuilt(
-        self, host: Reader, device: block.Device, dirt: str, table: partitions.Table | None
+        self, host: Reader, device: Device, dirt: str, table: partitions.Table | None
     ) -> SeenDisk:
         kernel = known(host, device, table) if table else []
         users = [] if self.leaving else _users(host, device, kernel)
@@ -128,18 +130,20 @@ class Disk(Backend[SeenDisk]):
             dirt = f"a {table.label} partition table" + (
                 f" with {', '.join(inside)}" if inside else ""
             )
-        return SeenDisk("foreign" if dirt else "blank", dirt={device.path: dirt} if dirt else {})
+        return SeenDisk(
+            "foreign" if dirt else "blank", dirt={device.path: dirt} if dirt else {}, device=device
+        )
 
     def build(self, seen: SeenDisk) -> Steps:
         if seen.state == "missing":
             raise block.missing(self._device, self.pool.name)
-        for device, dirt in seen.dirt.items():
-            yield from block.wipe(device, dirt)
+        for device in [seen.device] if seen.device and seen.dirt else []:
+            yield from block.wipe(device, seen.dirt[device.path])
         yield partitions.make_label(self._device, self._label)
         yield partitions.settle()
 
     def delete(self, seen: SeenDisk) -> Steps:
-        if seen.state != "ready":
+        if seen.state != "ready" or not seen.device:
             return
         if seen.users:
             raise self.nothing(
@@ -150,9 +154,9 @@ class Disk(Backend[SeenDisk]):
         # Both ends first: after wipefs alone, the rest of a table would be somebody's data.
         inside = seen.volumes and self._label not in partitions.TYPED
         text = f"wipe the partition table from {self._device}"
-        yield block.zero_ends(self._device, text, risk="delete" if inside else "")
+        yield block.zero_ends(seen.device, text, risk="delete" if inside else "")
         text = f"wipe what is left of the partition table from {self._device}"
-        yield block.wipe_signatures(self._device, text, risk="")
+        yield block.wipe_signatures(seen.device, text, risk="")
         yield partitions.settle()
 
     def _empty(self, seen: SeenDisk) -> Steps:
@@ -171,7 +175,7 @@ class Disk(Backend[SeenDisk]):
         return Partitions(self.pool)
 
 
-def _users(host: Reader, device: block.Device, kernel: t.Sequence[block.Device]) -> list[str]:
+def _users(host: Reader, device: Device, kernel: t.Sequence[Device]) -> list[str]:
     """Who uses a disk or its partitions; a volume group that is not active shows only in LVM."""
     users = block.users(host, device, host.mounts())
     groups = lvm.look(host) if host.has("lvm") else lvm.NOTHING

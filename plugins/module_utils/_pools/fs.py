@@ -10,10 +10,11 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from .. import _options
-from .._host import Mount, Node, Reader
-from .._model import Offer, Permissions, Pool, Seen
-from .._plan import Action, Steps
-from .._tools import block, files, fs, lvm
+from .._host import Node, Reader
+from .._kernel import Mount
+from .._model import Claim, Device, Offer, Permissions, Place, Pool, Seen
+from .._plan import Steps
+from .._tools import block, files, fs
 from .._volumes.files import Files
 from .base import Backend
 
@@ -37,14 +38,25 @@ FORMATS = [
 
 @dataclass(frozen=True)
 class SeenFileSystem(Seen):
-    """``mount`` is the one at the path, ``node`` its root; ``inside`` are the root's entries."""
+    """``mount`` is the one at the path, ``node`` its root, ``place`` what it is by number.
 
+    ``inside`` are the root's entries, ``whole`` tells whether they are all of the file system.
+    ``real`` is the path without symbolic links, ``there`` the kind of thing at it.  ``rehearsed``
+    is what the tool that would make the file system says against it, ``tool`` tells if there is
+    one.
+    """
+
+    device: Device | None = None
     mount: Mount | None = None
     node: Node | None = None
+    place: Place | None = None
     inside: tuple[str, ...] = ()
+    whole: bool = False
     unit: fs.Unit = field(default_factory=fs.Unit)
-    make: Action | None = None
-    path_there: bool = False
+    tool: bool = False
+    rehearsed: str = ""
+    real: str = ""
+    there: str = ""
     path_empty: bool = True
 
 
@@ -91,111 +103,120 @@ class Fs(Backend[SeenFileSystem]):
         return block.offers(host, cls.type, partitions=True)
 
     def probe(self, host: Reader) -> SeenFileSystem:
-        device, mounts = block.find(host, self._device), host.mounts()
-        target = host.real(self.pool.path)
-        mount = fs.at(mounts, target)
-        if target != self.pool.path and not self.leaving:
-            raise self.nothing(
-                f"{self.pool.path} leads through a symbolic link, and libvirt would not know the "
-                f"mount again. Write path: {target}."
-            )
-        ours = bool(mount and device and block.mounted(host, mount, device))
-        if mount and not ours and not self.leaving:
-            raise self.nothing(
-                f"{mount.source} is mounted at {self.pool.path}, where pool {self.pool.name} "
-                "belongs. Unmount it, or name another path."
-            )
-        node = host.node(self.pool.path)
-        if node and node.kind != "dir" and not self.leaving:
-            raise self.nothing(f"{self.pool.path} is there and is not a directory.")
+        path, real = self.pool.path, host.real(self.pool.path)
+        device, mount = block.find(host, self._device), fs.at(host.mounts(), real)
+        node = host.node(path)
         seen = SeenFileSystem(
-            state="ready",
-            active=ours,
-            unit=fs.unit(host, self.pool.path),
-            path_there=node is not None,
-            path_empty=not host.names(self.pool.path),
+            state="missing",
+            active=bool(mount and device and block.mounted(host, mount, device)),
+            device=block.seen(host, device) if device else None,
+            mount=mount,
+            unit=fs.unit(host, path),
+            real=real,
+            there=node.kind if node else "",
+            path_empty=not host.names(path),
         )
-        if mount and ours:
-            return self._mounted(host, seen, mount, target)
-        if device is None or (self.leaving and self.given["state"] != "deleted"):
-            return replace(seen, state="missing")
-        return self._unmounted(host, seen, device, mounts)
+        if seen.active and mount:
+            return self._mounted(host, seen, mount)
+        return self._unmounted(host, seen, seen.device) if seen.device else seen
 
-    def _mounted(
-        self, host: Reader, seen: SeenFileSystem, mount: Mount, target: str
-    ) -> SeenFileSystem:
-        wanted = self.pool.format
-        if not self.leaving and wanted != "auto" and fs.kernel_name(wanted) != mount.format:
-            raise self.nothing(
-                f"{self._device} holds {mount.format} and is mounted at {self.pool.path}; pool "
-                f"{self.pool.name} wants {wanted}. Correct format, or stop the pool first."
-            )
-        capacity, available = host.space(self.pool.path)
-        below = [f"{path} is mounted below it" for path in fs.below(host.mounts(), target)]
+    def _mounted(self, host: Reader, seen: SeenFileSystem, mount: Mount) -> SeenFileSystem:
+        path = self.pool.path
+        capacity, available = host.space(path)
+        file = host.file(path)
         return replace(
             seen,
-            mount=mount,
-            node=host.node(self.pool.path),
-            inside=tuple(name for name in host.names(self.pool.path) or [] if name != "lost+found"),
-            users=(*below, *fs.processes(host, target)) if self.leaving else (),
+            state="ready",
+            node=host.node(path),
+            place=Place(seen.real, file.device, file.inode) if file else None,
+            inside=tuple(self._inside(host)),
+            # A subvolume or a folder that is mounted says nothing of what lies beside it.
+            whole=mount.root == "/",
             capacity=capacity,
             available=available,
             allocation=capacity - available,
-            volumes=tuple(Files(self.pool.path).look(host)),
+            volumes=tuple(Files(path).look(host)),
         )
 
-    def _unmounted(
-        self, host: Reader, seen: SeenFileSystem, device: block.Device, mounts: t.Sequence[Mount]
-    ) -> SeenFileSystem:
-        users = block.users(host, device, mounts)
-        if users:
-            raise self.nothing(
-                f"{self._device}, the device of pool {self.pool.name}, is {' and '.join(users)}."
-            )
-        fs.refuse_open(host, [device])
+    def _inside(self, host: Reader) -> t.Iterator[str]:
+        for name in host.names(self.pool.path) or []:
+            if name != "lost+found" or host.names(f"{self.pool.path}/{name}"):
+                yield name
+
+    def _unmounted(self, host: Reader, seen: SeenFileSystem, device: Device) -> SeenFileSystem:
         dirt = block.dirt(host, [device]).get(device.path, "")
-        wanted = fs.kernel_name(self.pool.format)
-        if dirt and (dirt == wanted or self._adopts(dirt)):
-            return seen
-        if dirt == "LVM2_member":
-            group = lvm.look(host).group_of(device.number)
-            if group:
-                raise self.nothing(
-                    f"{self._device} belongs to volume group {group.name}, not to pool "
-                    f"{self.pool.name}. Name another device."
-                )
-        make = self._make(host)
+        if self._holds(dirt):
+            return replace(seen, state="ready")
+        tool = fs.maker(self.pool.format)
         return replace(
             seen,
             state="foreign" if dirt else "blank",
             dirt={device.path: dirt} if dirt else {},
-            make=make,
+            tool=bool(tool) and host.has(tool),
+            rehearsed="" if dirt else fs.rehearse(host, self.pool.format, device),
         )
 
-    def _adopts(self, dirt: str) -> bool:
-        """Whether format auto takes what is on the device: a file system, and nothing besides."""
-        return self.pool.format == "auto" and dirt in fs.MOUNTABLE
+    def _holds(self, dirt: str) -> bool:
+        """Whether what is on the device is the pool's file system."""
+        wanted, kinds = fs.kernel_name(self.pool.format), dirt.split(" and ")
+        if self.pool.format == "auto":
+            return dirt in fs.MOUNTABLE
+        # A registered pool's is its own, whatever else seems to be there.
+        known = self.kept and self.kept.devices == self.pool.devices
+        return dirt == wanted or bool(known and wanted in kinds)
 
-    def _make(self, host: Reader) -> Action | None:
-        if self.pool.format == "auto" or self.leaving or self.given.get("build") == "never":
-            return None
-        return fs.make(host, self.pool.format, self._device)
+    def fit(self, seen: SeenFileSystem) -> None:
+        path, mount = self.pool.path, seen.mount
+        if seen.real != path:
+            raise self.nothing(
+                f"{path} leads through a symbolic link, and libvirt would not know the mount "
+                f"again. Write path: {seen.real}."
+            )
+        if mount and not seen.active:
+            raise self.nothing(
+                f"{mount.source} is mounted at {path}, where pool {self.pool.name} belongs. "
+                "Unmount it, or name another path."
+            )
+        if seen.there not in ("", "dir"):
+            raise self.nothing(f"{path} is there and is not a directory. Name another path.")
+        wanted = self.pool.format
+        if mount and wanted != "auto" and fs.kernel_name(wanted) != mount.format:
+            raise self.nothing(
+                f"{self._device} holds {mount.format} and is mounted at {path}; pool "
+                f"{self.pool.name} wants {wanted}. Correct format, or stop the pool first."
+            )
 
     def build(self, seen: SeenFileSystem) -> Steps:
-        if seen.state == "missing":
+        device = seen.device
+        if device is None:
             raise block.missing(self._device, self.pool.name)
-        if not seen.make:
-            raise self.nothing(
-                f"{self._device} holds {seen.dirt.get(self._device) or 'nothing'}, and format auto "
-                f"does not say which file system pool {self.pool.name} is to have. Name a format."
-            )
-        for device, dirt in seen.dirt.items():
+        dirt = seen.dirt.get(device.path)
+        self._makeable(seen, f"holds {dirt}" if dirt else "is blank")
+        if dirt:
             yield from block.wipe(device, dirt)
-        yield seen.make
+        yield fs.make(self.pool.format, device)
         yield from self._mount_point(seen)
 
+    def _makeable(self, seen: SeenFileSystem, there: str) -> None:
+        tool = fs.maker(self.pool.format)
+        if self.pool.format == "auto":
+            raise self.nothing(
+                f"{self._device} {there}, and format auto does not say which file system "
+                f"pool {self.pool.name} is to have. Name a format."
+            )
+        if not seen.tool:
+            raise self.nothing(
+                f"{self._device} {there}, and this host has no {tool or 'tool'} that makes "
+                f"file systems of format {self.pool.format}. Install it (the role host does), or "
+                "make the file system by other means."
+            )
+        if seen.rehearsed:
+            raise self.nothing(
+                f"{tool} would make no file system on {self._device}: {seen.rehearsed}"
+            )
+
     def _mount_point(self, seen: SeenFileSystem) -> Steps:
-        if not seen.path_there:
+        if not seen.there:
             yield files.make_directory(self.pool.path, Permissions(self.pool.permissions.mode))
 
     def amend(self, seen: SeenFileSystem) -> Steps:
@@ -211,23 +232,20 @@ class Fs(Backend[SeenFileSystem]):
         yield from steps
 
     def start(self, seen: SeenFileSystem, daemon: bool) -> Steps:
-        if seen.path_there and not seen.path_empty:
+        if seen.there and not seen.path_empty:
             raise self.nothing(
                 f"{self.pool.path} is not empty, and mounting pool {self.pool.name} would cover "
                 "what is in it. Move it away, or name another path."
             )
-        kind = fs.kernel_name(self.pool.format)
-        yield fs.mount(self._device, self.pool.path, kind, self.pool.mount_options)
+        kind, options = fs.kernel_name(self.pool.format), self.pool.mount_options
+        claims = tuple(Claim(device, alone=False) for device in [seen.device] if device)
+        yield fs.mount(self._device, self.pool.path, kind, options, claims=claims)
         # Those of the file system's root, which nobody has seen before it is mounted.
         yield from files.permissions(self.pool.path, self.permissions, Permissions())
 
     def stop(self, seen: SeenFileSystem, daemon: bool) -> Steps:
-        if seen.users:
-            raise self.nothing(
-                f"pool {self.pool.name} at {self.pool.path} is in use: {', '.join(seen.users)}. "
-                "Stop what uses it, then run the task again."
-            )
-        yield fs.unmount(self.pool.path)
+        if seen.place and seen.device:
+            yield fs.unmount(seen.place, seen.device)
 
     def boot(self, seen: SeenFileSystem, autostart: bool, daemon: bool) -> Steps:
         pool = self.pool
@@ -238,14 +256,14 @@ class Fs(Backend[SeenFileSystem]):
 
     def delete(self, seen: SeenFileSystem) -> Steps:
         yield from fs.no_boot(seen.unit, self.pool.path)
-        if seen.state == "ready":
-            empty = seen.active and not seen.inside
+        if seen.state == "ready" and seen.device:
+            empty = seen.active and seen.whole and not seen.inside
             # Both ends first: after wipefs alone, the rest would be somebody's data.
             text = f"wipe the file system from {self._device}"
-            yield block.zero_ends(self._device, text, risk="" if empty else "delete")
+            yield block.zero_ends(seen.device, text, risk="" if empty else "delete")
             text = f"wipe what is left of the file system from {self._device}"
-            yield block.wipe_signatures(self._device, text, risk="")
-        if seen.path_there and (seen.active or seen.path_empty):
+            yield block.wipe_signatures(seen.device, text, risk="")
+        if seen.there == "dir" and (seen.active or (seen.path_empty and not seen.mount)):
             yield files.remove_directory(self.pool.path)
 
     def volumes(self) -> Files:

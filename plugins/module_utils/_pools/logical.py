@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from .. import _options, _size
 from .._host import Reader
-from .._model import Offer, Pool, Seen
+from .._model import Device, Offer, Pool, Seen
 from .._plan import Steps
 from .._tools import block, fs, lvm
 from .._volumes.lvs import LogicalVolumes, read, thin_pool
@@ -25,6 +25,8 @@ class SeenGroup(Seen):
 
     members: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
+    uuid: str = ""
     autoactivation: bool = True
     inside: tuple[str, ...] = ()
 
@@ -89,9 +91,7 @@ class Logical(Backend[SeenGroup]):
             state="ready",
             active=_active(group),
             dirt=dirt,
-            users=tuple(
-                f"{group.name}/{volume.name} is open" for volume in volumes if volume.users
-            ),
+            users=tuple(f"{group.name}/{each.name} is open" for each in volumes if each.users),
             capacity=group.size,
             available=group.free,
             allocation=group.size - group.free,
@@ -102,6 +102,8 @@ class Logical(Backend[SeenGroup]):
             ),
             members=tuple(sorted(group.devices.values())),
             added=tuple(device.path for device in new),
+            devices=(*new, *_members(host, group)),
+            uuid=group.uuid,
             autoactivation=group.autoactivation,
             inside=tuple(volume.name for volume in volumes),
         )
@@ -115,7 +117,7 @@ class Logical(Backend[SeenGroup]):
     def _devices(self) -> t.Sequence[str]:
         return () if self.leaving else self.given.get("devices") or ()
 
-    def _keep_members(self, group: lvm.Group, wanted: t.Sequence[block.Device | None]) -> None:
+    def _keep_members(self, group: lvm.Group, wanted: t.Sequence[Device | None]) -> None:
         if group.barred and (not self.leaving or self.given["state"] == "deleted"):
             raise self.nothing(
                 f"volume group {group.name} of pool {self.pool.name} {group.barred}, so that it is "
@@ -144,15 +146,17 @@ class Logical(Backend[SeenGroup]):
         self,
         host: Reader,
         found: lvm.Found,
-        wanted: t.Sequence[block.Device | None],
+        wanted: t.Sequence[Device | None],
     ) -> SeenGroup:
         there = [device for device in wanted if device]
         dirt = self._dirt(host, found, there)
         state = "missing" if not wanted or None in wanted else "foreign" if dirt else "blank"
-        return SeenGroup(state, dirt=dirt, added=tuple(device.path for device in there))
+        return SeenGroup(
+            state, dirt=dirt, added=tuple(device.path for device in there), devices=tuple(there)
+        )
 
     def _dirt(
-        self, host: Reader, found: lvm.Found, devices: t.Sequence[block.Device]
+        self, host: Reader, found: lvm.Found, devices: t.Sequence[Device]
     ) -> t.Mapping[str, str]:
         """What is on devices that are to become members; what others use is refused."""
         mounts = host.mounts()
@@ -216,13 +220,18 @@ class Logical(Backend[SeenGroup]):
         if seen.state != "ready":
             return
         self._unused(seen)
-        yield lvm.remove_group(self.pool.source, seen.inside)
-        for device in seen.members:
-            yield lvm.release(device)
-            yield block.zero_ends(device, f"blank both ends of {device}")
+        yield lvm.remove_group(self.pool.source, seen.uuid, seen.inside)
+        for device in seen.devices:
+            yield lvm.release(device.path)
+            yield block.zero_ends(device, f"blank both ends of {device.path}")
 
     def volumes(self) -> LogicalVolumes:
         return LogicalVolumes(self.pool.source)
+
+
+def _members(host: Reader, group: lvm.Group) -> t.Iterator[Device]:
+    for number, path in sorted(group.devices.items(), key=lambda item: item[1]):
+        yield block.known(host, path, number)
 
 
 def _active(group: lvm.Group) -> bool | None:
@@ -233,8 +242,9 @@ def _active(group: lvm.Group) -> bool | None:
 
 
 def _wiped(seen: SeenGroup) -> Steps:
-    for device, dirt in seen.dirt.items():
-        yield from block.wipe(device, dirt)
+    for device in seen.devices:
+        if device.path in seen.dirt:
+            yield from block.wipe(device, seen.dirt[device.path])
 
 
 def _twice(items: t.Sequence[str]) -> t.Iterator[str]:

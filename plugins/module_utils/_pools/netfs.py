@@ -11,8 +11,9 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from .. import _options
-from .._host import LIMIT, Mount, Node, Reader
-from .._model import Offer, Permissions, Pool, Seen, SourceHost
+from .._host import LIMIT, Node, Reader
+from .._kernel import Mount
+from .._model import Offer, Permissions, Place, Pool, Seen, SourceHost
 from .._plan import Steps
 from .._tools import files, fs
 from .._volumes.files import Files
@@ -167,7 +168,7 @@ class Netfs(Backend[SeenRemote]):
                 f"{pool.path} is not empty, and mounting pool {pool.name} would cover what is in "
                 "it. Move it away, or name another path."
             )
-        yield fs.mount(_source(pool), pool.path, self._kind, self._words, LIMIT)
+        yield fs.mount(_source(pool), pool.path, self._kind, self._words, limit=LIMIT)
         yield from files.permissions(pool.path, self.permissions, Permissions())
 
     def stop(self, seen: SeenRemote, daemon: bool) -> Steps:
@@ -176,7 +177,7 @@ class Netfs(Backend[SeenRemote]):
                 f"pool {self.pool.name} at {self.pool.path} is in use: {', '.join(seen.users)}. "
                 "Stop what uses it, then run the task again."
             )
-        yield fs.unmount(self.pool.path, LIMIT)
+        yield fs.unmount(Place(self.pool.path), limit=LIMIT)
 
     def boot(self, seen: SeenRemote, autostart: bool, daemon: bool) -> Steps:
         if not autostart or daemon:

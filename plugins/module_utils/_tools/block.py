@@ -8,31 +8,16 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import typing as t
-from dataclasses import dataclass
+from dataclasses import replace
 
-from .._host import HostError, Mount, Reader
-from .._model import Offer, Pool, Refused
+from .._host import ZEROS, HostError, Reader
+from .._kernel import Mount, plain
+from .._model import Claim, Device, Offer, Pool, Refused
 from .._plan import Action, Steps, call, run
 
 UNKNOWN = "unknown data"
-
-
-@dataclass(frozen=True)
-class Device:
-    """A block device.  ``path`` is as the task spells it, ``number`` is ``major:minor``.
-
-    ``partition`` is its number in its table, 0 for a whole device.
-    """
-
-    path: str
-    number: str
-    size: int
-    partition: int = 0
-
-    @property
-    def sysfs(self) -> str:
-        return f"/sys/dev/block/{self.number}"
 
 
 def find(host: Reader, path: str) -> Device | None:
@@ -42,8 +27,22 @@ def find(host: Reader, path: str) -> Device | None:
         return None
     if node.kind != "block":
         raise Refused(f"Nothing was changed: {path} is not a block device.")
-    sectors = host.read(f"/sys/dev/block/{node.device}/size")
-    return Device(path, node.device, int(sectors or 0) * 512)
+    return known(host, path, node.device)
+
+
+def known(host: Reader, path: str, number: str, partition: int = 0) -> Device:
+    """The device with a number, as sysfs tells of it."""
+    sysfs = f"/sys/dev/block/{number}"
+    size = int(host.read(f"{sysfs}/size") or 0) * 512
+    partition = partition or int(host.read(f"{sysfs}/partition") or 0)
+    own = host.read(f"{sysfs}/diskseq") or host.read(f"{sysfs}/../diskseq")
+    uuid = (host.read(f"{sysfs}/dm/uuid") or "").strip()
+    return Device(path, number, size, partition, int(own or 0), uuid)
+
+
+def seen(host: Reader, device: Device) -> Device:
+    """The device with a checksum of its ends, by which a step knows that it is as it was."""
+    return replace(device, ends=host.ends(device.path))
 
 
 def offers(host: Reader, kind: str, partitions: bool = False) -> t.Iterator[Offer]:
@@ -52,7 +51,7 @@ def offers(host: Reader, kind: str, partitions: bool = False) -> t.Iterator[Offe
     for disk in _disks(host, names):
         for device in [disk, *(parts(host, disk) if partitions else ())]:
             path = names.get(device.number, device.path)
-            device = Device(path, device.number, device.size, device.partition)
+            device = replace(device, path=path)
             content, error = "", ""
             try:
                 content = dirt(host, [device]).get(path, "")
@@ -69,7 +68,7 @@ def _disks(host: Reader, names: t.Mapping[str, str]) -> t.Iterator[Device]:
         size = int(host.read(f"{folder}/size") or 0) * 512
         if size and mapped and not re.match(r"loop|ram|zram|sr|fd|md|nbd", name):
             number = (host.read(f"{folder}/dev") or "").strip()
-            yield Device(names.get(number, f"/dev/{name}"), number, size)
+            yield known(host, names.get(number, f"/dev/{name}"), number)
 
 
 def missing(path: str, pool: str) -> Refused:
@@ -92,6 +91,167 @@ def sources(host: Reader, pool: Pool, more: t.Sequence[str] = ()) -> frozenset[s
         node = host.node(path)
         found.add(f"device {node.device}" if node and node.device else f"device {path}")
     return frozenset(found)
+
+
+def parts(host: Reader, device: Device) -> list[Device]:
+    """The partitions that the kernel knows on a device, in the order of their names."""
+    found = []
+    for name in host.names(device.sysfs) or []:
+        folder = f"{device.sysfs}/{name}"
+        count = int(host.read(f"{folder}/partition") or 0)
+        if count:
+            found.append(_part(host, folder, f"/dev/{name}", count))
+    for holder in host.names(f"{device.sysfs}/holders") or []:
+        folder = f"/sys/class/block/{holder}"
+        count = _mapped_partition(host, folder)
+        if count:
+            name = (host.read(f"{folder}/dm/name") or "").strip()
+            found.append(_part(host, folder, f"/dev/mapper/{name}", count))
+    return found
+
+
+def _part(host: Reader, folder: str, path: str, count: int) -> Device:
+    return known(host, path, (host.read(f"{folder}/dev") or "").strip(), count)
+
+
+def disk(host: Reader, device: Device) -> Device | None:
+    """The disk, or the map, that a partition is of."""
+    if re.match(r"part\d+-", device.uuid):
+        names = host.names(f"{device.sysfs}/slaves") or []
+        return _block(host, names[0]) if names else None
+    if not device.partition:
+        return None
+    # The folder of a partition lies in that of its disk.
+    name = host.real(device.sysfs).split("/")[-2]
+    return _block(host, name)
+
+
+def holders(host: Reader, device: Device) -> list[Device]:
+    """The devices on top of a device, but for partitions of its own."""
+    found = host.names(f"{device.sysfs}/holders") or []
+    return [
+        _block(host, name)
+        for name in found
+        if not _mapped_partition(host, f"/sys/class/block/{name}")
+    ]
+
+
+def _block(host: Reader, name: str) -> Device:
+    folder = f"/sys/class/block/{name}"
+    label = (host.read(f"{folder}/dm/name") or "").strip()
+    path = f"/dev/mapper/{label}" if label else f"/dev/{name.replace('!', '/')}"
+    return known(host, path, (host.read(f"{folder}/dev") or "").strip())
+
+
+def above(host: Reader, device: Device) -> list[Device]:
+    """All that lies on a device: its partitions, what holds it or them, and so on."""
+    found: list[Device] = []
+    for each in [*parts(host, device), *holders(host, device)]:
+        found += [each, *above(host, each)]
+    return found
+
+
+def disks_like(host: Reader, device: Device) -> list[str]:
+    """Other disks with the same world-wide name or serial number: most likely the same disk."""
+    own = _identity(host, device.sysfs)
+    found = []
+    for name in (host.names("/sys/block") or []) if own else []:
+        folder = f"/sys/block/{name}"
+        number = (host.read(f"{folder}/dev") or "").strip()
+        if number != device.number and _identity(host, folder) == own:
+            found.append(f"/dev/{name}")
+    return found
+
+
+def _identity(host: Reader, folder: str) -> str:
+    files = ("device/wwid", "wwid", "serial")
+    return next((text.strip() for f in files if (text := host.read(f"{folder}/{f}"))), "")
+
+
+def _mapped_partition(host: Reader, folder: str) -> int:
+    """The number of a partition of a device mapper device: one of its own, whose uuid tells."""
+    found = re.match(r"part(\d+)-", host.read(f"{folder}/dm/uuid") or "")
+    return int(found.group(1)) if found else 0
+
+
+def dirt(host: Reader, devices: t.Sequence[Device]) -> dict[str, str]:
+    """What is on devices, by path; a device is left out only where nothing at all is on it."""
+    if not devices:
+        return {}
+    # wipefs names a device by the last part of its path only.
+    real = {host.real(device.path): device.path for device in devices}
+    short = {path.rpartition("/")[2]: given for path, given in real.items()}
+    found: dict[str, list[str]] = {}
+    for row in signatures(host, list(real)):
+        whats = found.setdefault(short[row["device"]], [])
+        if row["type"] not in whats:
+            whats.append(row["type"])
+    for device in devices:
+        if device.path not in found and (device.ends or host.ends(device.path)) != ZEROS:
+            found[device.path] = [UNKNOWN]
+    return {path: " and ".join(whats) for path, whats in found.items()}
+
+
+def signatures(host: Reader, paths: t.Sequence[str]) -> list[dict[str, str]]:
+    """Every signature that libblkid finds, as ``type`` and ``device`` (its last part only)."""
+    answer = host.ask("wipefs", "--no-act", "--json", *paths)
+    rows: list[dict[str, str]] = json.loads(answer)["signatures"] if answer.strip() else []
+    return rows
+
+
+def wipe(device: Device, what: str) -> Steps:
+    """Steps that make a device blank, which needs consent."""
+    path = device.path
+    if what != UNKNOWN:
+        yield wipe_signatures(device, f"wipe {what} from {path}", risk="overwrite")
+    text = f"overwrite {what} on {path}" if what == UNKNOWN else f"blank both ends of {path}"
+    yield zero_ends(device, text, risk="overwrite")
+
+
+def wipe_signatures(device: Device, text: str, risk: str) -> Action:
+    return run(text, "wipefs", "--all", device.path, risk=risk, claims=(Claim(device),))
+
+
+def zero_ends(device: Device, text: str, risk: str = "") -> Action:
+    """Leaves no trace of a table or signature at either end of a device."""
+    command = f"zero_ends {shlex.quote(device.path)}"
+    return call(text, "zero_ends", device, risk=risk, command=command, claims=(Claim(device),))
+
+
+def kinds(host: Reader, devices: t.Sequence[Device]) -> dict[str, set[str]]:
+    """The types of all signatures on devices, as libblkid names them, by number; one question."""
+    real = {host.real(device.path): device.number for device in devices}
+    short = {path.rpartition("/")[2]: number for path, number in real.items()}
+    found: dict[str, set[str]] = {}
+    for row in signatures(host, list(real)) if devices else ():
+        found.setdefault(short[row["device"]], set()).add(row["type"])
+    return found
+
+
+def swaps(host: Reader) -> list[tuple[str, str]]:
+    """The devices and files that are swapped to: the path, and in words what it is."""
+    lines = (host.read("/proc/swaps") or "").split("\n")[1:]
+    return [(plain(line.split(" ")[0].split("\t")[0]), "used as swap") for line in lines if line]
+
+
+def number(host: Reader, path: str) -> str:
+    """The number of the block device at a path; "" where there is none."""
+    node = host.node(path)
+    return node.device if node else ""
+
+
+def numbers(host: Reader, mount: Mount) -> set[str]:
+    """The numbers of the devices that a mount is known by."""
+    # btrfs has device numbers of its own, so its mounts are known by their source.
+    source = number(host, mount.source) if mount.source.startswith("/dev/") else ""
+    return {mount.device, source} - {""}
+
+
+def mounted(host: Reader, mount: Mount, device: Device) -> bool:
+    return device.number in numbers(host, mount)
+
+
+# What follows goes when its last users go through _taking.
 
 
 def users(host: Reader, device: Device, mounts: t.Sequence[Mount]) -> list[str]:
@@ -117,7 +277,7 @@ def holds_root(host: Reader, device: Device, mounts: t.Sequence[Mount]) -> bool:
     """Whether the root file system is on a disk, through whatever lies between."""
     roots = [mount for mount in mounts if mount.target == "/"]
     # As in mounted: the number of a btrfs is its own.
-    sources = {_number(host, root.source) for root in roots if root.source[:5] == "/dev/"}
+    sources = {number(host, root.source) for root in roots if root.source[:5] == "/dev/"}
     below = {root.device for root in roots} | sources
     new = below
     while new:
@@ -128,91 +288,9 @@ def holds_root(host: Reader, device: Device, mounts: t.Sequence[Mount]) -> bool:
     return any(each.number in below for each in (device, *parts(host, device)))
 
 
-def parts(host: Reader, device: Device) -> list[Device]:
-    """The partitions that the kernel knows on a device, in the order of their names."""
-    found = []
-    for name in host.names(device.sysfs) or []:
-        folder = f"{device.sysfs}/{name}"
-        count = int(host.read(f"{folder}/partition") or 0)
-        if count:
-            found.append(_part(host, folder, f"/dev/{name}", count))
-    for holder in host.names(f"{device.sysfs}/holders") or []:
-        folder = f"/sys/class/block/{holder}"
-        count = _mapped_partition(host, folder)
-        if count:
-            name = (host.read(f"{folder}/dm/name") or "").strip()
-            found.append(_part(host, folder, f"/dev/mapper/{name}", count))
-    return found
-
-
-def _part(host: Reader, folder: str, path: str, count: int) -> Device:
-    number = (host.read(f"{folder}/dev") or "").strip()
-    return Device(path, number, int(host.read(f"{folder}/size") or 0) * 512, count)
-
-
-def _mapped_partition(host: Reader, folder: str) -> int:
-    """The number of a partition of a device mapper device: one of its own, whose uuid tells."""
-    found = re.match(r"part(\d+)-", host.read(f"{folder}/dm/uuid") or "")
-    return int(found.group(1)) if found else 0
-
-
-def dirt(host: Reader, devices: t.Sequence[Device]) -> dict[str, str]:
-    """What is on devices, by path; a device is left out only where nothing at all is on it."""
-    if not devices:
-        return {}
-    # wipefs names a device by the last part of its path only.
-    real = {host.real(device.path): device.path for device in devices}
-    short = {path.rpartition("/")[2]: given for path, given in real.items()}
-    found: dict[str, list[str]] = {}
-    for row in signatures(host, list(real)):
-        whats = found.setdefault(short[row["device"]], [])
-        if row["type"] not in whats:
-            whats.append(row["type"])
-    for device in devices:
-        if device.path not in found and not host.blank_ends(device.path):
-            found[device.path] = [UNKNOWN]
-    return {path: " and ".join(whats) for path, whats in found.items()}
-
-
-def signatures(host: Reader, paths: t.Sequence[str]) -> list[dict[str, str]]:
-    """Every signature that libblkid finds, as ``type`` and ``device`` (its last part only)."""
-    answer = host.ask("wipefs", "--no-act", "--json", *paths)
-    rows: list[dict[str, str]] = json.loads(answer)["signatures"] if answer.strip() else []
-    return rows
-
-
-def wipe(path: str, what: str) -> Steps:
-    """Steps that make a device blank, which needs consent."""
-    if what != UNKNOWN:
-        yield wipe_signatures(path, f"wipe {what} from {path}", risk="overwrite")
-    text = f"overwrite {what} on {path}" if what == UNKNOWN else f"blank both ends of {path}"
-    yield zero_ends(path, text, risk="overwrite")
-
-
-def wipe_signatures(path: str, text: str, risk: str) -> Action:
-    return run(text, "wipefs", "--all", path, risk=risk)
-
-
-def zero_ends(path: str, text: str, risk: str = "") -> Action:
-    """Leaves no trace of a table or signature at either end of a device."""
-    return call(text, "zero_ends", path, risk=risk)
-
-
-def _number(host: Reader, path: str) -> str:
-    node = host.node(path)
-    return node.device if node else ""
-
-
-def mounted(host: Reader, mount: Mount, device: Device) -> bool:
-    # btrfs has device numbers of its own, so its mounts are known by their source.
-    if mount.device == device.number:
-        return True
-    return mount.source.startswith("/dev/") and _number(host, mount.source) == device.number
-
-
 def _swaps(host: Reader) -> set[str]:
     lines = (host.read("/proc/swaps") or "").splitlines()[1:]
-    return {_number(host, line.split()[0].replace("\\040", " ")) for line in lines}
+    return {number(host, line.split()[0].replace("\\040", " ")) for line in lines}
 
 
 def _holder(host: Reader, name: str) -> str:

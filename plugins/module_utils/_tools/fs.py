@@ -10,9 +10,10 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from .._host import LIMIT, Mount, Reader
-from .._model import Refused
-from .._plan import Action, Steps, run
+from .._host import LIMIT, Reader
+from .._kernel import Mount
+from .._model import Claim, Device, Place, Refused
+from .._plan import Action, Steps, mount_use, run
 from . import block, files
 
 # libvirt's default on Linux; a later option, such as exec, undoes an earlier one.
@@ -25,6 +26,10 @@ _OURS = "# Made by poolwright.storage; it goes when the pool no longer wants it.
 
 # Where mkfs is not called mkfs.FORMAT, and where the kernel has another word than libvirt.
 _MKFS = {"hfs+": "mkfs.hfsplus", "gfs2": "mkfs.gfs2", "iso9660": ""}
+_REHEARSAL = {
+    **{kind: (f"mkfs.{kind}", "-n", "-q") for kind in ("ext2", "ext3", "ext4")},
+    "xfs": ("mkfs.xfs", "-N"),
+}
 _KERNEL = {"hfs+": "hfsplus"}
 
 # What format auto mounts, by the names that libblkid gives.
@@ -59,16 +64,24 @@ def kernel_name(format: str) -> str:
     return _KERNEL.get(format, format)
 
 
-def make(host: Reader, format: str, device: str) -> Action:
-    """Makes a file system on a blank device; raises `Refused` where the host has no tool for it."""
-    tool = _MKFS.get(format, f"mkfs.{format}")
-    if not tool or not host.has(tool):
-        raise Refused(
-            f"Nothing was changed: {device} is blank, and this host has no "
-            f"{tool or 'tool'} that makes file systems of format {format}. Install it, or make the "
-            "file system by other means."
-        )
-    return run(f"make an {format} file system on {device}", tool, device)
+def maker(format: str) -> str:
+    """The command that makes file systems of a format; "" where nobody has one."""
+    return _MKFS.get(format, f"mkfs.{format}")
+
+
+def rehearse(host: Reader, format: str, device: Device) -> str:
+    """What the tool says against making a file system; "" where it would, or cannot tell."""
+    argv = _REHEARSAL.get(format)
+    if not argv or not host.has(argv[0]):
+        return ""
+    code, output, errors = host.rehearse(*argv, device.path)
+    return (errors or output).strip() or "it does not say why" if code else ""
+
+
+def make(format: str, device: Device) -> Action:
+    """Makes a file system on a blank device."""
+    text = f"make an {format} file system on {device.path}"
+    return run(text, maker(format), device.path, claims=(Claim(device),))
 
 
 def exports(host: Reader, server: str) -> list[str]:
@@ -87,50 +100,13 @@ def below(mounts: t.Sequence[Mount], target: str) -> list[str]:
     return [mount.target for mount in mounts if mount.target.startswith(target.rstrip("/") + "/")]
 
 
-def processes(host: Reader, target: str) -> tuple[str, ...]:
-    """The processes that hold something open at or below a path, as ``name (pid)``."""
-    inside = target.rstrip("/") + "/"
-    return tuple(
-        sorted(
-            {who for who, path in host.open_paths() if path == target or path.startswith(inside)}
-        )
-    )
-
-
-def holders(host: Reader, paths: t.Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """For each file, the processes that have it open, as ``name (pid)``."""
-    found: dict[str, set[str]] = {path: set() for path in paths}
-    real = {host.real(path): path for path in paths}
-    for who, path in host.open_paths():
-        if path in real:
-            found[real[path]].add(who)
-    return {path: tuple(sorted(whos)) for path, whos in found.items()}
-
-
-def opened(host: Reader, devices: t.Sequence[block.Device]) -> list[str]:
-    """The processes that have block devices or partitions of them open, in words."""
-    host.ask("udevadm", "settle")  # udev opens what is new, for a moment
-    paths = [each.path for device in devices for each in (device, *block.parts(host, device))]
-    found = holders(host, paths)
-    return [f"{path} is open in {', '.join(found[path])}" for path in paths if found[path]]
-
-
-def refuse_open(host: Reader, devices: t.Sequence[block.Device]) -> None:
-    """A guest's disk need not look used: nothing but the guest may have it open."""
-    found = opened(host, devices)
-    if found:
-        raise Refused(
-            f"Nothing was changed: {' and '.join(found)}. Stop what uses it, then run the task "
-            "again."
-        )
-
-
 def mount(
-    source: str, target: str, format: str, options: t.Sequence[str], limit: int = 0
+    source: str, target: str, format: str, options: t.Sequence[str], **facts: t.Any
 ) -> Action:
+    """Mounts; ``facts`` as in `run`."""
     kind = ["-t", format] if format else []
     argv = ["mount", "-o", ",".join((*DEFAULT_OPTIONS, *options)), *kind, source, target]
-    return run(f"mount {source} at {target}", *argv, limit=limit)
+    return run(f"mount {source} at {target}", *argv, **facts)
 
 
 def remount(target: str, options: t.Sequence[str]) -> Action:
@@ -139,8 +115,18 @@ def remount(target: str, options: t.Sequence[str]) -> Action:
     return run(f"change the mount options of {target}", *argv)
 
 
-def unmount(target: str, limit: int = 0) -> Action:
-    return run(f"unmount {target}", "umount", target, limit=limit)
+def unmount(place: Place, *devices: Device, limit: int = 0) -> Action:
+    """Takes away a mount that nobody uses; it writes to ``devices``, which others may have."""
+    claims = [Claim(place, alone=False), *(Claim(device, alone=False) for device in devices)]
+    frees = frozenset([mount_use(place.path)])
+    return run(
+        f"unmount {place.path}",
+        "umount",
+        place.path,
+        limit=limit,
+        claims=tuple(claims),
+        frees=frees,
+    )
 
 
 def mounted_with(mount: Mount, options: t.Sequence[str]) -> bool:
@@ -227,3 +213,42 @@ def _unit(stage: str, source: str, target: str, format: str, options: t.Sequence
         f"Options={quoted(','.join(words))}\n\n"
         f"[Install]\nWantedBy={stage}\n"
     )
+
+
+# What follows goes when its last users go through _taking.
+
+
+def processes(host: Reader, target: str) -> tuple[str, ...]:
+    """The processes that hold something open at or below a path, as ``name (pid)``."""
+    inside = target.rstrip("/") + "/"
+    return tuple(
+        sorted({o.who for o in host.opened() if o.path == target or o.path.startswith(inside)})
+    )
+
+
+def holders(host: Reader, paths: t.Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """For each file, the processes that have it open, as ``name (pid)``."""
+    found: dict[str, set[str]] = {path: set() for path in paths}
+    real = {host.real(path): path for path in paths}
+    for each in host.opened():
+        if each.path in real:
+            found[real[each.path]].add(each.who)
+    return {path: tuple(sorted(whos)) for path, whos in found.items()}
+
+
+def opened(host: Reader, devices: t.Sequence[Device]) -> list[str]:
+    """The processes that have block devices or partitions of them open, in words."""
+    host.ask("udevadm", "settle")  # udev opens what is new, for a moment
+    paths = [each.path for device in devices for each in (device, *block.parts(host, device))]
+    found = holders(host, paths)
+    return [f"{path} is open in {', '.join(found[path])}" for path in paths if found[path]]
+
+
+def refuse_open(host: Reader, devices: t.Sequence[Device]) -> None:
+    """A guest's disk need not look used: nothing but the guest may have it open."""
+    found = opened(host, devices)
+    if found:
+        raise Refused(
+            f"Nothing was changed: {' and '.join(found)}. Stop what uses it, then run the task "
+            "again."
+        )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .._host import Reader
 from .._model import Refused
-from .._plan import Action, run
+from .._plan import Action, group_use, run
 
 _FIELDS = {
     "vg": "vg_uuid,vg_name,vg_size,vg_free,vg_extent_size,vg_autoactivation,vg_exported,"
@@ -167,13 +167,14 @@ def extend_group(name: str, devices: t.Sequence[str]) -> Action:
     return run(text, "vgextend", name, *devices)
 
 
-def remove_group(name: str, volumes: t.Sequence[str]) -> Action:
+def remove_group(name: str, uuid: str, volumes: t.Sequence[str]) -> Action:
     """Removes a group; with its volumes only where there are any, which then needs consent."""
+    frees = frozenset([group_use(uuid)])
     if not volumes:
-        return run(f"remove volume group {name}", "vgremove", name)
+        return run(f"remove volume group {name}", "vgremove", name, frees=frees)
     text = f"remove volume group {name} with {', '.join(volumes)}"
     # --force is vgremove's own word for "with its volumes"; the guard has asked before.
-    return run(text, "vgremove", "--force", name, risk="delete")
+    return run(text, "vgremove", "--force", name, risk="delete", frees=frees)
 
 
 def release(device: str) -> Action:

@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._host import MIB, Reader
-from .._model import Extent, Permissions, Pool, Refused, Volume
+from .._model import Device, Extent, Permissions, Pool, Refused, Volume
 from .._plan import Steps
 from .._size import round_up, show
 from .._tools import block, files, fs, lvm, partitions
@@ -309,7 +309,7 @@ class Partitions(base.Volumes):
         yield partitions.settle()
 
 
-def known(host: Reader, disk: block.Device, table: partitions.Table) -> list[block.Device]:
+def known(host: Reader, disk: Device, table: partitions.Table) -> list[Device]:
     """The partitions that the kernel knows.
 
     Whoever has opened a disk for writing, as parted does to look, makes udev read its table again,
@@ -323,7 +323,7 @@ def known(host: Reader, disk: block.Device, table: partitions.Table) -> list[blo
 
 
 def _unknown(
-    host: Reader, disk: block.Device, table: partitions.Table, kernel: t.Sequence[block.Device]
+    host: Reader, disk: Device, table: partitions.Table, kernel: t.Sequence[Device]
 ) -> list[int]:
     """The partitions that the kernel should know as they are, and does not."""
     if table.label not in partitions.TYPED or folder(host, disk) == MAPS:
@@ -335,12 +335,12 @@ def _unknown(
     return [number for number in numbers if there.get(number) != wanted.get(number)]
 
 
-def folder(host: Reader, device: block.Device) -> str:
+def folder(host: Reader, device: Device) -> str:
     """Where the kernel or udev has the nodes of a disk's partitions."""
     return MAPS if host.node(f"{device.sysfs}/dm") else "/dev"
 
 
-def stem(host: Reader, pool: Pool, device: block.Device) -> str:
+def stem(host: Reader, pool: Pool, device: Device) -> str:
     """What the names of partitions begin with: that of the disk, and p after a digit."""
     mapped = folder(host, device) == MAPS
     name = (device.path if mapped else host.real(device.path)).rpartition("/")[2]
@@ -351,9 +351,9 @@ def stem(host: Reader, pool: Pool, device: block.Device) -> str:
 def read(
     host: Reader,
     pool: Pool,
-    device: block.Device,
+    device: Device,
     table: partitions.Table,
-    kernel: t.Sequence[block.Device],
+    kernel: t.Sequence[Device],
 ) -> list[Volume]:
     """The partitions as volumes; ``kernel`` is what each one is to it."""
     links = {} if pool.path == "/dev" else host.devices(pool.path)
@@ -371,7 +371,7 @@ def _volume(
     table: partitions.Table,
     part: partitions.Part,
     full: str,
-    own: block.Device | None,
+    own: Device | None,
     links: t.Mapping[str, str],
 ) -> Volume:
     path = links.get(own.number, own.path) if own else full
@@ -402,7 +402,7 @@ def _used(table: partitions.Table, part: partitions.Part) -> int:
 
 
 def _with_users(
-    host: Reader, kernel: t.Sequence[block.Device], volumes: t.Sequence[Volume]
+    host: Reader, kernel: t.Sequence[Device], volumes: t.Sequence[Volume]
 ) -> list[Volume]:
     """The volumes with who uses them: mounts, swap, holders, LVM, and processes."""
     host.ask("udevadm", "settle")  # udev opens what is new, for a moment

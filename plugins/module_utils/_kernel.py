@@ -1,0 +1,226 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the kernel tells of mounts, processes and loop devices, in every namespace.
+
+A process that ends meanwhile is passed over; whatever else cannot be read raises `OSError`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import stat
+import struct
+import typing as t
+from dataclasses import dataclass, replace
+
+# A look at a file of a server that is dead never ends; such files are known by their path only.
+REMOTE = frozenset(
+    ["nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "afs", "fuse.glusterfs", "fuse.sshfs"]
+)
+_LOOP_GET_STATUS64 = 0x4C05
+_GONE = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A line of mountinfo; a later one covers an earlier one at the same target.
+
+    ``peer`` is its peer group, by which what is unmounted in one place goes in another one, too.
+    ``elsewhere`` is a process of the mount namespace that it is in, "" for our own.
+    """
+
+    device: str  # major:minor
+    root: str
+    target: str
+    format: str
+    source: str
+    options: frozenset[str]
+    peer: str = ""
+    elsewhere: str = ""
+
+
+@dataclass(frozen=True)
+class Open:
+    """What a process, ``name (pid)``, has open.
+
+    ``device`` and ``inode`` are stat's, 0 where the path alone tells; ``number`` is a block
+    device's, as ``major:minor``.
+    """
+
+    who: str
+    path: str
+    device: int = 0
+    inode: int = 0
+    number: str = ""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop device and what is behind it: a file, or the device ``number``."""
+
+    path: str
+    backing: str
+    device: int
+    inode: int
+    number: str = ""
+
+
+def number(device: int) -> str:
+    """A device number as the kernel writes it."""
+    return f"{os.major(device)}:{os.minor(device)}"
+
+
+def read_mounts(text: str, elsewhere: str = "") -> list[Mount]:
+    """Reads a mountinfo."""
+    found = []
+    for line in filter(None, text.split("\n")):
+        before, after = line.split(" - ", 1)
+        fields, (kind, source, *rest) = before.split(" "), after.split(" ")
+        options = frozenset(fields[5].split(",") + [o for r in rest for o in r.split(",")])
+        peers = [word.partition(":")[2] for word in fields[6:] if word[:6] in ("shared", "master")]
+        found.append(
+            Mount(
+                fields[2],
+                plain(fields[3]),
+                plain(fields[4]),
+                kind,
+                plain(source),
+                options,
+                peers[0] if peers else "",
+                elsewhere,
+            )
+        )
+    return found
+
+
+def plain(field: str) -> str:
+    """A field of mountinfo or of swaps without its octal escapes."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+
+
+def mounts_elsewhere() -> list[Mount]:
+    """The mounts of all mount namespaces but our own."""
+    seen = {_namespace("self")}
+    found: list[Mount] = []
+    for pid in _pids():
+        namespace = _namespace(pid)
+        if namespace and namespace not in seen:
+            seen.add(namespace)
+            text = _text(f"/proc/{pid}/mountinfo")
+            found += read_mounts(text or "", _name(pid))
+    return found
+
+
+def opened() -> list[Open]:
+    """Every file and device that a process other than this one has open or mapped."""
+    remote: dict[str, tuple[str, ...]] = {}
+    found = []
+    for pid in _pids():
+        namespace = _namespace(pid)
+        if namespace not in remote:
+            mounts = read_mounts(_text(f"/proc/{pid}/mountinfo") or "")
+            remote[namespace] = tuple(m.target for m in mounts if m.format in REMOTE)
+        who = _name(pid)
+        found += [_look(each, remote[namespace]) for each in (*_links(pid, who), *_maps(pid, who))]
+    return found
+
+
+def _pids() -> list[str]:
+    own = str(os.getpid())
+    return [pid for pid in os.listdir("/proc") if pid.isdigit() and pid != own]
+
+
+def _namespace(pid: str) -> str:
+    return _target(f"/proc/{pid}/ns/mnt")
+
+
+def _name(pid: str) -> str:
+    return f"{(_text(f'/proc/{pid}/comm') or '').strip()} ({pid})"
+
+
+def _text(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            return file.read()
+    except _GONE:
+        return None
+
+
+def _target(link: str) -> str:
+    try:
+        return os.readlink(link)
+    except _GONE:
+        return ""
+
+
+def _links(pid: str, who: str) -> t.Iterator[tuple[Open, str]]:
+    """What is open by number, and the folders that a process is in."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        numbers = os.listdir(folder)
+    except _GONE:
+        numbers = []
+    for link in (
+        *(f"/proc/{pid}/{name}" for name in ("cwd", "root", "exe")),
+        *_in(folder, numbers),
+    ):
+        path = _target(link)
+        if path.startswith("/") and not path.startswith("/memfd:"):
+            yield Open(who, path), link
+
+
+def _in(folder: str, names: t.Iterable[str]) -> t.Iterator[str]:
+    return (f"{folder}/{name}" for name in names)
+
+
+def _maps(pid: str, who: str) -> t.Iterator[tuple[Open, str]]:
+    """What is mapped into memory; the kernel tells its numbers, and of a device the node's."""
+    seen = set()
+    for line in (_text(f"/proc/{pid}/maps") or "").split("\n"):
+        fields = line.split(None, 5)
+        if len(fields) == 6 and fields[5].startswith("/") and fields[4] != "0":
+            seen.add((fields[5], fields[3], fields[4], fields[0]))
+    for path, device, inode, place in {row[:3]: row for row in seen}.values():
+        major, minor = (int(part, 16) for part in device.split(":"))
+        mapped = Open(who, path, os.makedev(major, minor), int(inode))
+        yield mapped, f"/proc/{pid}/map_files/{place}" if path.startswith("/dev/") else ""
+
+
+def _look(found: tuple[Open, str], remote: tuple[str, ...]) -> Open:
+    """The same with what stat says of it, unless a server would have to be asked."""
+    each, link = found
+    if not link or any(f"{each.path}/".startswith(f"{target}/") for target in remote):
+        return each
+    try:
+        there = os.stat(link)
+    except OSError:  # gone, or of a file system that lets nobody look
+        return each
+    block = number(there.st_rdev) if stat.S_ISBLK(there.st_mode) else ""
+    return replace(each, device=there.st_dev, inode=there.st_ino, number=block)
+
+
+def loops() -> list[Loop]:
+    """All loop devices that something is behind."""
+    found = []
+    for name in os.listdir("/sys/block"):
+        backing = _text(f"/sys/block/{name}/loop/backing_file") if name[:4] == "loop" else None
+        if backing is not None:
+            found += _loop(f"/dev/{name}", backing.rstrip("\n"))
+    return found
+
+
+def _loop(path: str, backing: str) -> list[Loop]:
+    try:
+        device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            told = fcntl.ioctl(device, _LOOP_GET_STATUS64, bytes(232))
+        finally:
+            os.close(device)
+    except OSError:  # no longer one
+        return []
+    where, inode, block = struct.unpack_from("=QQQ", told)
+    return [Loop(path, backing, where, inode, number(block) if block else "")]

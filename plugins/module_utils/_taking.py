@@ -1,0 +1,281 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What may be taken: the one room that decides it, for all pool types and for removals.
+
+A step that writes to a device or a file claims it.  Here each claim meets everybody who has a
+right to it.  Denied by default: what cannot be looked at is an error, and who holds a device that
+the kernel gives to nobody else is a user even if nothing tells who it is.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ._host import Reader
+from ._kernel import Mount
+from ._model import Device, File, Place, Pool, Refused
+from ._plan import Action, group_use, mount_use
+from ._tools import block, lvm, targets
+
+# Who reads such a signature has more devices than this one, or keeps what others need on it.
+_MEMBERS: t.Mapping[str, str] = {
+    "LVM1_member": "a volume group of LVM 1",
+    "linux_raid_member": "an md array, running or not",
+    "zfs_member": "a ZFS pool",
+    "ceph_bluestore": "a Ceph cluster",
+    "drbd": "a DRBD resource",
+    "bcache": "a bcache",
+    "jbd": "a file system whose journal is on it",
+    "mpath_member": "a multipath map",
+    "stratis": "a Stratis pool",
+}
+_CONTENT_NAMES = ("by-label", "by-uuid", "by-partlabel", "by-partuuid")
+_BTRFS_DEVICES = 0x10088  # where its superblock tells how many devices it has
+
+
+class Use(t.NamedTuple):
+    """Who uses something, in words that go behind "is"; ``token`` stands in `Action.frees`."""
+
+    words: str
+    token: str = ""
+
+
+def judge(host: Reader, plan: t.Sequence[Action], others: t.Sequence[Pool]) -> None:
+    """Raises `Refused` where a plan takes what somebody else has a right to.
+
+    ``others`` are all other pools of the host, running or not.  A plan that claims nothing costs
+    nothing.
+    """
+    claims = list(dict.fromkeys(claim for action in plan for claim in action.claims))
+    if not claims:
+        return
+    freed = {token for action in plan for token in action.frees}
+    devices = [
+        c.thing for c in claims if isinstance(c.thing, Device) and c.alone and c.thing.number
+    ]
+    faults = [*_named_by_content(host, devices), *_named_twice(devices)]
+    room = _Room(host, others, devices)
+    for claim in claims:
+        faults += room.faults(claim.thing, claim.alone, freed)
+    if faults:
+        raise Refused(
+            f"Nothing was changed: {'; '.join(dict.fromkeys(faults))}. Stop what uses it, or name "
+            "something else."
+        )
+
+
+def _named_by_content(host: Reader, devices: t.Sequence[Device]) -> t.Iterator[str]:
+    """Two disks can answer to such a name, and the name goes when the device is wiped."""
+    for device in devices:
+        for link in host.links(device.path):
+            if any(f"/{name}/" in link for name in _CONTENT_NAMES):
+                yield (
+                    f"{device.path} is a name that comes from what is on the device, which other "
+                    "devices can have too; to take it, name it as /dev/disk/by-id does"
+                )
+
+
+def _named_twice(devices: t.Sequence[Device]) -> t.Iterator[str]:
+    for number, device in enumerate(devices):
+        for other in devices[:number]:
+            if device.number and device.number == other.number and device.path != other.path:
+                yield f"{other.path} and {device.path} are one device; name it once"
+
+
+class _Room:
+    """Who uses what of the host, looked at once for all claims.
+
+    ``uses`` are by number of a device, by device and inode of a file, and by path where a thing
+    has no number, such as an inactive logical volume.
+    """
+
+    def __init__(self, host: Reader, others: t.Sequence[Pool], taken: t.Sequence[Device]) -> None:
+        self.host = host
+        self.lvm = lvm.look(host) if host.has("lvm") else lvm.NOTHING
+        self.above = {device.number: block.above(host, device) for device in taken}
+        every = [*taken, *(each for found in self.above.values() for each in found)]
+        self.kinds = block.kinds(host, every)
+        host.ask("udevadm", "settle")  # udev opens what is new, for a moment
+        self.here = host.mounts()
+        self.mounts = [*self.here, *host.mounts_elsewhere()]
+        self.uses: dict[t.Any, list[Use]] = {}
+        self.paths: list[tuple[str, Use]] = []
+        for key, use in (*self._mounted(), *self._open(), *self._backing(), *self._owners(others)):
+            self.uses.setdefault(key, []).append(use)
+
+    def _mounted(self) -> t.Iterator[tuple[str, Use]]:
+        tied = {(mount.target, mount.peer) for mount in self.here if mount.peer}
+        for mount in self.mounts:
+            words, token = f"mounted at {mount.target}", mount_use(mount.target)
+            if mount.elsewhere:
+                words += f" in the mount namespace of {mount.elsewhere}"
+                # What is unmounted here goes there, too, where the kernel ties the two.
+                token = token if (mount.target, mount.peer) in tied else ""
+            for number in block.numbers(self.host, mount):
+                yield number, Use(words, token)
+
+    def _open(self) -> t.Iterator[tuple[t.Any, Use]]:
+        who: dict[t.Any, set[str]] = {}
+        for each in self.host.opened():
+            file = (each.device, each.inode) if each.inode else each.path
+            for key in (each.number, file):
+                who.setdefault(key, set()).add(each.who)
+            self.paths.append((each.path, Use(f"open in {each.who}")))
+        return ((key, Use(f"open in {_listed(whom)}")) for key, whom in who.items() if key)
+
+    def _backing(self) -> t.Iterator[tuple[t.Any, Use]]:
+        for loop in self.host.loops():
+            use = Use(f"behind {loop.path}")
+            self.paths.append((loop.backing, use))
+            yield loop.number or (loop.device, loop.inode), use
+        for path, words in (*block.swaps(self.host), *targets.backing(self.host)):
+            self.paths.append((path, Use(words)))
+            yield block.number(self.host, path), Use(words)
+            file = self.host.file(path)
+            yield (file.device, file.inode) if file else path, Use(words)
+
+    def _owners(self, others: t.Sequence[Pool]) -> t.Iterator[tuple[str, Use]]:
+        for group in self.lvm.groups.values():
+            for number in group.devices:
+                yield number, Use(f"part of volume group {group.name}", group_use(group.uuid))
+        for pool in others:
+            use = Use(f"what pool {pool.name} lives on")
+            if pool.type in ("dir", "fs", "netfs"):
+                self.paths.append((self.host.real(pool.path), use))
+            yield from ((key, use) for key in self._devices(pool))
+
+    def _devices(self, pool: Pool) -> t.Iterator[str]:
+        """The devices of a pool, by number where they have one."""
+        if pool.type in ("fs", "logical", "disk"):
+            yield from (block.number(self.host, path) or path for path in pool.devices)
+        for group in self.lvm.groups.values():
+            if pool.type == "logical" and group.name == pool.source:
+                yield from group.devices
+
+    def faults(
+        self, thing: Device | File | Place, alone: bool, freed: t.Collection[str]
+    ) -> t.Iterator[str]:
+        """What is against a claim, as sentences of which the last has no full stop."""
+        if isinstance(thing, Place):
+            found = list(self._below(thing, alone))
+        elif isinstance(thing, File):
+            found = self.uses.get((thing.device, thing.inode)) or self.uses.get(thing.path, [])
+        elif not thing.number:
+            found = self.uses.get(thing.path, [])
+        else:
+            found = [*self._whole(thing), *(self._around(thing) if alone else ())]
+            if alone and not found and self.host.taken(thing.path):
+                found = [Use("in use by the kernel, which does not tell for what")]
+        words = dict.fromkeys(use.words for use in found if use.token not in freed)
+        if words:
+            yield f"{thing.path} is {' and '.join(words)}"
+
+    def _below(self, place: Place, whole: bool) -> t.Iterator[Use]:
+        """The uses of a directory and all that is in it, by all paths that lead there."""
+        paths = [place.path, *self._aliases(place, whole)]
+        found: dict[Use, list[str]] = {}
+        for mount in self.mounts:
+            here = mount.target in paths
+            if (here and whole) or any(mount.target.startswith(f"{path}/") for path in paths):
+                found.setdefault(Use("a mount point"), []).append(mount.target)
+        for path, use in self.paths:
+            if any(f"{path}/".startswith(f"{each}/") for each in paths):
+                found.setdefault(use, []).append(path)
+        for use, where in found.items():
+            yield use._replace(words=f"{_where(place, where)}{use.words}")
+
+    def _aliases(self, place: Place, whole: bool) -> t.Iterator[str]:
+        """The other paths by which a directory, or a part of it where it goes, can be reached."""
+        own = _mount_of(self.here, place.path)
+        inside = _under(own.root, place.path, own.target)
+        for mount in self.mounts:
+            if mount.device != own.device:
+                continue
+            if whole and f"{mount.root}/".startswith(f"{inside}/"):
+                yield mount.target
+            elif f"{inside}/".startswith(f"{mount.root.rstrip('/')}/"):
+                yield _under(mount.target, inside, mount.root)
+
+    def _whole(self, device: Device) -> list[Use]:
+        """The uses of a device as a whole, but for its partitions."""
+        held = [_holder(each) for each in block.holders(self.host, device)]
+        return [*self.uses.get(device.number, []), *held]
+
+    def _around(self, device: Device) -> t.Iterator[Use]:
+        """The uses of what is on a device and of the disk that it is a part of."""
+        yield from self._members(device)
+        for each in self.above[device.number]:
+            relation = f"the disk of {each.path}" if each.partition else f"below {each.path}"
+            for use in (*self._whole(each), *self._members(each)):
+                yield use._replace(words=f"{relation}, which is {use.words}")
+        disk = block.disk(self.host, device)
+        for use in self._whole(disk) if disk else ():
+            yield use._replace(words=f"a part of {disk.path if disk else ''}, which is {use.words}")
+        twins = [] if device.partition else block.disks_like(self.host, device)
+        if twins:
+            yield Use(
+                f"the same disk as {_listed(twins)}, going by world-wide name or serial number, "
+                "and no multipath map joins them (start multipathd, and name the map)"
+            )
+
+    def _members(self, device: Device) -> t.Iterator[Use]:
+        for kind in sorted(self.kinds.get(device.number, ())):
+            if kind == "LVM2_member":
+                yield from self._lvm_member(device)
+            elif kind in _MEMBERS or kind.endswith("_member"):
+                yield Use(
+                    f"a member of {_MEMBERS.get(kind, f'something larger ({kind})')}; if that is "
+                    f"not wanted any more, wipefs --all {device.path} gives it up"
+                )
+            elif kind == "btrfs":
+                count = self.host.integer(device.path, _BTRFS_DEVICES)
+                if count > 1:
+                    yield Use(f"one of {count} devices of a btrfs file system")
+
+    def _lvm_member(self, device: Device) -> t.Iterator[Use]:
+        if not self.host.has("lvm"):
+            yield Use("prepared for LVM, and this host has no lvm2 to tell whose it is")
+        elif not self.lvm.group_of(device.number) and device.number not in self.lvm.orphans:
+            yield Use(
+                "a member of a volume group that LVM does not show on this host (another host's, "
+                "a damaged one, or one that a filter or the devices file hides)"
+            )
+
+
+def _where(place: Place, paths: t.Sequence[str]) -> str:
+    """The first of the paths, where none is the place itself."""
+    if place.path in paths:
+        return ""
+    more = len(set(paths)) - 1
+    return f"above {paths[0]}{f' and {more} more' if more else ''}, which is "
+
+
+def _mount_of(mounts: t.Sequence[Mount], path: str) -> Mount:
+    """The mount that a path is in: the longest of its targets, and of equal ones the last."""
+    around = (m for m in mounts if f"{path}/".startswith(f"{m.target.rstrip('/')}/"))
+    return max(reversed(list(around)), key=lambda mount: len(mount.target))
+
+
+def _under(base: str, path: str, above: str) -> str:
+    """The path below ``above``, put below ``base``."""
+    rest = path[len(above.rstrip("/")) :]
+    return f"{base.rstrip('/')}{rest}" or "/"
+
+
+def _holder(holder: Device) -> Use:
+    """A device on top of another one; device mapper tells by its uuid what it is for."""
+    kind, _, rest = holder.uuid.partition("-")
+    if kind == "LVM":
+        return Use(f"part of logical volume {holder.path}", group_use(rest[:32]))
+    words = {
+        "mpath": f"a path of multipath map {holder.path}; name the map instead",
+        "CRYPT": f"opened as encrypted volume {holder.path}",
+    }
+    array = f"a member of array {holder.path}" if holder.path.startswith("/dev/md") else ""
+    return Use(words.get(kind) or array or f"held by {holder.path}")
+
+
+def _listed(items: t.Iterable[str]) -> str:
+    return ", ".join(sorted(set(items)))

@@ -1,0 +1,29 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What this host serves to others through the kernel's SCSI target (LIO), from configfs."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .._host import Reader
+
+_CORE = "/sys/kernel/config/target/core"
+
+
+def backing(host: Reader) -> list[tuple[str, str]]:
+    """The files and devices behind backstores: the path, and in words what it is."""
+    return list(_backing(host))
+
+
+def _backing(host: Reader) -> t.Iterator[tuple[str, str]]:
+    for kind in host.names(_CORE) or []:
+        for name in host.names(f"{_CORE}/{kind}") or []:
+            folder = f"{_CORE}/{kind}/{name}"
+            info = re.search(r"\bFile: (.+?)  ", host.read(f"{folder}/info") or "")
+            path = (host.read(f"{folder}/udev_path") or "").strip() or (info[1] if info else "")
+            if path.startswith("/"):
+                yield path, f"served by this host's SCSI target (backstore {name})"
