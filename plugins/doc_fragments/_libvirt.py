@@ -26,8 +26,9 @@ options:
     default: auto
   libvirt_uri:
     description:
-      - The connection to the daemon, as C(virsh --connect) takes it.
-      - See L(libvirt's page on URIs, https://libvirt.org/uri.html).
+      - The connection to the daemon, as C(virsh --connect) takes it. It has to be the host's own, which is C(qemu:///system) or
+        C(storage:///system). For root, C(qemu:///session) is the same daemon.
+      - Another host's daemon, or an imitation such as C(test:///default), is refused, because the storage is made on this host.
     type: str
     default: qemu:///system
 requirements:

@@ -12,9 +12,12 @@ class ModuleDocFragment:
 options:
   mode:
     description:
-      - The permission bits, octal and quoted, from V('0000') to V('0777').
-      - Symbolic modes are not accepted.
-    type: str
+      - The permission bits, as text. Octal with or without a leading zero, such as V('0750') or V('2770'), or symbolic, such as
+        V('u=rwx,g=rx,o=').
+      - A symbolic mode changes the one that is there. What is new begins with the one it gets without this option.
+      - Octal digits need quotes. Without them YAML reads V(0644) as the number 420, which is refused.
+      - The definition keeps the nine permission bits, as libvirt does.
+    type: raw
   owner:
     description: The owner, by name or number. A name must be known on the managed host.
     type: str

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from . import _kernel
 from ._kernel import Loop, Mount, Open
-from ._model import File, Permissions, Refused
+from ._model import File, Permissions
 
 MIB = 1 << 20
 
@@ -35,6 +35,7 @@ READING = (
     ("lsattr", "-d"),
     ("lvm", "fullreport"),
     ("lvm", "systemid"),
+    ("modprobe", "--dry-run"),
     ("parted", "--machine"),  # what changes a table is never asked for machine-readable output
     ("sfdisk", "--json"),
     ("showmount", "--no-headers", "--exports"),
@@ -298,19 +299,17 @@ class Reader:
         with self._looking("/sys/block"):
             return _kernel.loops()
 
-    def user_id(self, name: str) -> int:
-        """The number of a user; raises `Refused` where there is none."""
-        try:
+    def user_id(self, name: str) -> int | None:
+        """The number of a user; ``None`` where there is none of that name."""
+        with contextlib.suppress(KeyError):
             return int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
-        except KeyError:
-            raise Refused(f"Nothing was changed: there is no user {name} on this host.") from None
+        return None
 
-    def group_id(self, name: str) -> int:
-        """The number of a group; raises `Refused` where there is none."""
-        try:
+    def group_id(self, name: str) -> int | None:
+        """The number of a group; ``None`` where there is none of that name."""
+        with contextlib.suppress(KeyError):
             return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
-        except KeyError:
-            raise Refused(f"Nothing was changed: there is no group {name} on this host.") from None
+        return None
 
     def addresses(self, name: str, required: bool) -> list[str]:
         """The addresses of a server; none where it has none and they are not ``required``."""

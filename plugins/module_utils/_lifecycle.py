@@ -10,7 +10,7 @@ Everything here is pure: it gets what has been looked at, and yields actions.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ._model import Pool, Refused, Seen, Stored, Volume
 from ._plan import Steps
@@ -58,9 +58,9 @@ def _reach(
         )
     else:
         yield from backend.build(seen)
-    kept = backend.stored(seen, stored.pool)
-    yield from registry.secret(kept, backend.password, stored)
-    yield from registry.define(kept, stored)
+    keep = kept(backend, seen, stored)
+    yield from registry.secret(keep, backend.password, stored)
+    yield from registry.define(keep, stored)
     started = False
     if wish.state == "active" and seen.active is False:
         started = True
@@ -70,6 +70,13 @@ def _reach(
     elif wish.refresh and stored.active and (started or not listed(stored, seen.volumes)):
         yield from registry.refresh(backend.pool.name)
     yield from _autostart(backend, registry, stored, seen, wish.autostart)
+
+
+def kept(backend: Backend[t.Any], seen: Seen, stored: Stored) -> Pool:
+    """The definition to keep, with no more of a mode than libvirt takes: nine bits."""
+    pool = backend.stored(seen, stored.pool)
+    mode = pool.permissions.mode and f"0{pool.permissions.mode[-3:]}"
+    return replace(pool, permissions=replace(pool.permissions, mode=mode))
 
 
 def _autostart(

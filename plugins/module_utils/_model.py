@@ -15,7 +15,12 @@ from dataclasses import dataclass, field
 
 
 class Refused(Exception):
-    """The task would lose something, contradicts itself, or cannot be right on this host."""
+    """The task would lose something, contradicts itself, or cannot be right on this host.
+
+    ``plan`` holds the actions that were planned by then.
+    """
+
+    plan: tuple[t.Any, ...] = ()
 
 
 @dataclass(frozen=True)

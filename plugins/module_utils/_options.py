@@ -10,7 +10,7 @@ import re
 import typing as t
 from dataclasses import replace
 
-from . import _size, _xml
+from . import _size
 from ._host import Reader
 from ._model import Permissions
 
@@ -44,7 +44,7 @@ POOL: Spec = {
     **LIBVIRT,
 }
 OWNERSHIP: Spec = {
-    "mode": {"type": "str"},
+    "mode": {"type": "raw"},  # as text, 0644 without quotes would be 420
     "owner": {"type": "str"},
     "group": {"type": "str"},
 }
@@ -68,6 +68,10 @@ VOLUMES: Spec = {
 
 # The file name NAME.xml.new must fit into the 255 bytes that file systems allow.
 LONGEST_NAME = 247
+_OCTAL = re.compile("(0o?)?[0-7]{1,4}")
+_SYMBOLIC = re.compile("[ugoa]*([-+=][rwxXst]*)+(,[ugoa]*([-+=][rwxXst]*)+)*")
+_URI = re.compile(r"(qemu|storage)(\+unix)?:///(system|session)")
+_FSTAB = re.compile("(UUID|LABEL|PARTUUID|PARTLABEL|ID)=(.*)")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
 
 
@@ -90,9 +94,19 @@ def name_faults(name: t.Any, what: str, longest: int) -> t.Iterator[str]:
 def pool_faults(params: Params) -> t.Iterator[str]:
     """What is wrong with the options that all pool modules have."""
     yield from name_faults(params.get("name"), "name", LONGEST_NAME)
+    yield from libvirt_faults(params)
     uuid = params.get("uuid")
     if uuid is not None and not _UUID.fullmatch(str(uuid)):
         yield f"uuid: {uuid!r} is not 32 hexadecimal digits in groups of 8-4-4-4-12"
+
+
+def libvirt_faults(params: Params) -> t.Iterator[str]:
+    uri = params.get("libvirt_uri")
+    if isinstance(uri, str) and not _URI.fullmatch(uri):
+        yield (
+            f"libvirt_uri: {uri!r} is not libvirt of this host, where the storage is. Write "
+            "qemu:///system, and run the task on the host whose libvirt it is for"
+        )
 
 
 def path_faults(params: Params, key: str) -> t.Iterator[str]:
@@ -103,26 +117,53 @@ def path_faults(params: Params, key: str) -> t.Iterator[str]:
 
 
 def path_text_faults(path: str, key: str) -> t.Iterator[str]:
-    if not path.startswith("/"):
+    tag = _FSTAB.fullmatch(path)
+    if tag:
+        yield (
+            f"{key}: {path!r} is how mount and fstab name it. Write its name in /dev/disk, as in "
+            f"/dev/disk/by-{tag[1].lower()}/{tag[2]}"
+        )
+    elif not path.startswith("/"):
         yield f"{key}: {path!r} is not absolute"
-    elif _xml.tidy(path).strip("/") == "":
+    elif plain_path(path) == "/":
         yield f"{key}: {path!r} is the root directory"
-    if ".." in path.split("/") or "." in path.split("/"):
-        yield f"{key}: {path!r} has a part . or .."
+    if ".." in path.split("/"):
+        yield f"{key}: {path!r} has a part .., which can lead elsewhere through a link"
     if re.search(r"[\x00-\x1f\x7f]", path):
         yield f"{key}: {path!r} has a line feed or another control character"
 
 
 def permission_faults(params: Params) -> t.Iterator[str]:
-    mode = params.get("mode")
-    if isinstance(mode, str) and not re.fullmatch("0[0-7]{3}", mode):
-        yield f"mode: {mode!r} is not octal from 0000 to 0777, quoted as in '0711'"
+    yield from _mode_faults(params.get("mode"))
     for key in ("owner", "group"):
         value = params.get(key)
         if isinstance(value, str) and not re.fullmatch(r"[^\s:/-][^\s:/]*", value):
             yield f"{key}: {value!r} is neither a name nor a number"
         elif isinstance(value, str) and value.isdigit() and int(value) >= 2**32 - 1:
             yield f"{key}: {value!r} is more than the largest number of a user or group"
+
+
+def _mode_faults(mode: t.Any) -> t.Iterator[str]:
+    if isinstance(mode, int) and not isinstance(mode, bool):
+        # Who forgot the zero as well has digits that are too large as octal.
+        octal = f"{mode:o}" if mode <= 0o777 else str(mode)
+        yield (
+            f"mode: {mode} is a number, as YAML reads what is octal and has no quotes. Write it "
+            f"as text: mode: '{octal.zfill(4)}'"
+        )
+    elif mode is not None and not (
+        isinstance(mode, str) and (_OCTAL.fullmatch(mode) or _SYMBOLIC.fullmatch(mode))
+    ):
+        yield f"mode: {mode!r} is neither octal, as in '0711', nor symbolic, as in 'u=rwx,g=rx,o='"
+
+
+def account_faults(host: Reader, params: Params, where: str = "") -> t.Iterator[str]:
+    """Users and groups that this host does not know."""
+    for key, look in (("owner", host.user_id), ("group", host.group_id)):
+        name = params.get(key)
+        if name is not None and look(name) is None:
+            kind = "user" if key == "owner" else "group"
+            yield f"{where}{key}: there is no {kind} {name!r} on this host"
 
 
 def mount_option_faults(params: Params) -> t.Iterator[str]:
@@ -165,8 +206,15 @@ def _nameless_faults(params: Params) -> t.Iterator[str]:
 
 
 def path(params: Params, key: str, kept: str) -> str:
-    """The given path as libvirt writes it, else the one that is kept."""
-    return kept if params[key] is None else _xml.tidy(params[key])
+    """The given path as libvirt writes it, else the one that is kept, and is the same place."""
+    given = kept if params[key] is None else plain_path(params[key])
+    return kept if plain_path(kept) == given else given
+
+
+def plain_path(path: str) -> str:
+    """A path without what says nothing: doubled slashes, parts ``.``, a slash at the end."""
+    lead = "/" if path.startswith("/") else ""
+    return lead + "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
 def yes_no(params: Params, key: str, kept: str) -> str:
@@ -177,11 +225,16 @@ def text(params: Params, key: str, kept: str) -> str:
     return kept if params[key] is None else str(params[key])
 
 
-def permissions(host: Reader, params: Params, kept: Permissions) -> Permissions:
-    """``kept``, changed to what is given; names of users and groups become numbers."""
+def permissions(
+    host: Reader, params: Params, kept: Permissions, there: str = "0000"
+) -> Permissions:
+    """``kept``, changed to what is given; names of users and groups become numbers.
+
+    A symbolic mode changes the one that is ``there``.
+    """
     given: dict[str, t.Any] = {}
     if params.get("mode") is not None:
-        given["mode"] = f"{int(params['mode'], 8):04o}"
+        given["mode"] = octal(params["mode"], there, folder=False)
     if params.get("owner") is not None:
         given["owner"] = host.user_id(params["owner"])
     if params.get("group") is not None:
@@ -189,3 +242,39 @@ def permissions(host: Reader, params: Params, kept: Permissions) -> Permissions:
     if params.get("label") is not None:
         given["label"] = params["label"]
     return replace(kept, **given)
+
+
+def relative(mode: str) -> bool:
+    """Whether what a mode means depends on the mode that is there."""
+    words = [word for word in mode.split(",") if not _OCTAL.fullmatch(mode)]
+    said = {who for word in words for who in _who(word) if "=" in word}
+    return bool(words) and (said != set("ugo") or any(set("+-X").intersection(w) for w in words))
+
+
+def octal(mode: str, there: str, folder: bool) -> str:
+    """A mode as four octal digits; a symbolic one changes the one that is ``there``."""
+    if _OCTAL.fullmatch(mode):
+        return f"{int(mode.replace('o', ''), 8):04o}"
+    bits = int(there, 8)
+    for word in mode.split(","):
+        for sign, letters in re.findall(r"([-+=])([rwxXst]*)", word):
+            for who in _who(word):
+                bits = _changed(bits, who, sign, letters, folder)
+    return f"{bits:04o}"
+
+
+def _who(word: str) -> str:
+    who = re.split("[-+=]", word)[0]
+    return "ugo" if not who or "a" in who else who
+
+
+def _changed(bits: int, who: str, sign: str, letters: str, folder: bool) -> int:
+    """Bits of a mode after one symbolic change for the owner, the group or the others."""
+    shift, special = {"u": (6, 0o4000), "g": (3, 0o2000), "o": (0, 0o1000)}[who]
+    runs = "x" in letters or ("X" in letters and (folder or bits & 0o111))
+    mask = (4 * ("r" in letters) + 2 * ("w" in letters) + bool(runs)) << shift
+    if ("s" in letters and who != "o") or ("t" in letters and who == "o"):
+        mask |= special
+    if sign == "=":
+        bits &= ~(7 << shift | (0 if folder else special))
+    return bits & ~mask if sign == "-" else bits | mask

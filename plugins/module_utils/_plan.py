@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import typing as t
 from dataclasses import dataclass
@@ -79,6 +80,11 @@ def mount_use(target: str) -> str:
     return f"mount {target}"
 
 
+def sentence(text: str) -> str:
+    """A text with one full stop at its end, also where a tool has put one there."""
+    return text.rstrip(" .\n") + "."
+
+
 def run(text: str, *argv: str, stdin: str = "", limit: int = 0, **facts: t.Any) -> Action:
     """The action that runs a command, for at most ``limit`` seconds; ``stdin`` is never shown.
 
@@ -134,6 +140,16 @@ def guard(plan: t.Sequence[Action], allow: t.Collection[str]) -> None:
         f"Nothing was changed, because the task would {would} "
         f"(consent with allow: [{', '.join(needed)}])."
     )
+
+
+@contextlib.contextmanager
+def deciding(plan: t.Sequence[Action]) -> t.Iterator[None]:
+    """What is refused inside carries the plan that it is about."""
+    try:
+        yield
+    except Refused as refusal:
+        refusal.plan = tuple(plan)
+        raise
 
 
 def apply(plan: t.Sequence[Action], writer: Writer) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import time
 import typing as t
 
 from ._model import Refused
 
-LOCK = "/run/lock"  # a directory can be locked as it is, so that looking leaves no file behind
+LOCK = "/run/poolwright.storage.lock"
 LOCK_PATIENCE = 600  # seconds
 
 # LVM complains of files that it is handed open, such as ours for its words.
@@ -25,24 +26,55 @@ TO_FILES = 'exec "$@" >/proc/self/fd/{} 2>/proc/self/fd/{}'
 
 @contextlib.contextmanager
 def locked() -> t.Iterator[None]:
-    """Keeps every other task of this collection on the host out until left."""
-    folder = os.open(LOCK, os.O_RDONLY)
+    """Keeps every other task of this collection on the host out until left.
+
+    The lock is a process's own: no child inherits it, and only root can open the file.
+    """
+    lock = _lock()
     try:
         deadline = time.monotonic() + LOCK_PATIENCE
-        while True:
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise Refused(
-                        "Nothing was changed: another poolwright.storage task has been at work on "
-                        f"this host for {LOCK_PATIENCE} seconds. Wait for it, or end it."
-                    ) from None
-                time.sleep(0.1)
+        while not _taken(lock):
+            if time.monotonic() > deadline:
+                raise Refused(
+                    "Nothing was changed: another poolwright.storage task has been at work on "
+                    f"this host for {LOCK_PATIENCE} seconds. Wait for it, or end it."
+                )
+            time.sleep(0.1)
         yield
     finally:
-        os.close(folder)
+        fcntl.lockf(lock, fcntl.LOCK_UN)
+        os.close(lock)
+
+
+def _lock() -> int:
+    """The lock's file, opened; raises `Refused` where it cannot be trusted or made."""
+    try:
+        lock = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        way = (
+            "Run the task as root, with become: true"
+            if os.geteuid()
+            else "It keeps two tasks from working on the storage at once, so it must be possible"
+        )
+        raise Refused(
+            f"Nothing was changed: the lock {LOCK} cannot be opened: {error.strerror}. {way}."
+        ) from error
+    there = os.fstat(lock)
+    if not stat.S_ISREG(there.st_mode) or there.st_uid != os.geteuid() or there.st_mode & 0o077:
+        os.close(lock)
+        raise Refused(
+            f"Nothing was changed: {LOCK} is not a file that only root can open, so others could "
+            "keep the lock. Remove it."
+        )
+    return lock
+
+
+def _taken(lock: int) -> bool:
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
 
 
 def detach() -> None:

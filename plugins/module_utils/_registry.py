@@ -14,12 +14,12 @@ import uuid
 from . import _xml
 from ._host import Reader
 from ._model import Pool, Refused, Stored
-from ._plan import Steps
-from ._tools import files, virsh
+from ._plan import Steps, sentence
+from ._tools import files, packages, virsh
 
 FOLDER = "/etc/libvirt/storage"
 SECRETS = "/etc/libvirt/secrets"
-SYSTEM = "qemu:///system"
+RUNNING = "/run/libvirt/storage"  # what libvirtd has active, transient pools as well
 
 # Where the storage driver of the system's daemon listens: the modular one, then the monolithic one.
 _SOCKETS = ("/run/libvirt/virtstoraged-sock", "/run/libvirt/libvirt-sock")
@@ -52,12 +52,13 @@ class Registry(abc.ABC):
         """Steps after which nothing is registered under the name."""
 
     def others(self, host: Reader, name: str) -> list[Pool]:
-        """The definitions of all other pools, where they are files on this host."""
+        """All other pools, defined or only running; one that does both is there twice."""
         found = []
-        for file in host.names(FOLDER) or []:
-            if file.endswith(".xml") and file != f"{name}.xml":
-                with contextlib.suppress(ValueError):  # libvirt does not load such a file either
-                    found.append(_xml.parse(host.read(f"{FOLDER}/{file}") or ""))
+        for folder in (FOLDER, RUNNING):
+            for file in host.names(folder) or []:
+                if file.endswith(".xml") and file != f"{name}.xml":
+                    with contextlib.suppress(ValueError):  # libvirt does not load such a file
+                        found.append(_xml.parse(host.read(f"{folder}/{file}") or ""))
         return found
 
     def secret(self, pool: Pool, password: str, stored: Stored) -> Steps:
@@ -122,9 +123,6 @@ class Daemon(Registry):
     def names(self, host: Reader) -> list[str]:
         return sorted(virsh.pools(host, self.uri).defined)
 
-    def others(self, host: Reader, name: str) -> list[Pool]:
-        return super().others(host, name) if self.uri == SYSTEM else []
-
     def look(self, host: Reader, name: str) -> Stored:
         pools = virsh.pools(host, self.uri)
         active = name in pools.active
@@ -142,7 +140,7 @@ class Daemon(Registry):
 
     def _secret(self, host: Reader, xml: str) -> str | None:
         own = _secret_of(_parsed(xml, "libvirt's definition"))
-        text = host.read(f"{SECRETS}/{own}.base64") if own and self.uri == SYSTEM else None
+        text = host.read(f"{SECRETS}/{own}.base64") if own else None
         return None if text is None else base64.b64decode(text).decode("utf-8", "replace")
 
     def secret(self, pool: Pool, password: str, stored: Stored) -> Steps:
@@ -182,13 +180,14 @@ def find(host: Reader, libvirt: str, uri: str) -> Registry:
     """The registry that the options ``libvirt`` and ``libvirt_uri`` ask for on this host."""
     if libvirt == "ignored":
         return Files()
-    listening = uri != SYSTEM or _listening(host)
+    listening = _listening(host)
     if listening and host.has("virsh"):
+        # Root's session is the system's daemon, and of its names virsh takes any.
         return Daemon(uri)
     if listening:
         raise Refused(
             "Nothing was changed: libvirt's storage daemon runs on this host, but virsh is "
-            "missing. Install libvirt's client programs (libvirt-clients), or set libvirt: ignored."
+            f"missing. {packages.way(['virsh'])} Or set libvirt: ignored."
         )
     if libvirt == "required":
         raise Refused(
@@ -196,6 +195,13 @@ def find(host: Reader, libvirt: str, uri: str) -> Registry:
             f"{' or '.join(_SOCKETS)}. Start libvirtd or virtstoraged, or set libvirt: auto."
         )
     return Files()
+
+
+def unknown(host: Reader, registry: Registry, name: str) -> str:
+    """What is told of a pool that is not defined."""
+    there = ", ".join(registry.names(host))
+    known = f"Defined are: {there}." if there else "None is defined."
+    return f"Nothing was changed: no pool {name!r} is defined on this host. {known}"
 
 
 def _listening(host: Reader) -> bool:
@@ -221,4 +227,5 @@ def _parsed(text: str, where: str) -> Pool:
     try:
         return _xml.parse(text)
     except ValueError as error:
-        raise Refused(f"Nothing was changed: {where} cannot be read, because {error}.") from error
+        text = sentence(f"Nothing was changed: {where} cannot be read, because {error}")
+        raise Refused(text) from error

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 import typing as t
 from dataclasses import dataclass, replace
@@ -21,9 +22,22 @@ from ansible.module_utils.errors import AnsibleValidationError, UnsupportedError
 from . import _xml
 from ._host import HostError, Reader
 from ._model import Refused
-from ._plan import Action, Stopped, apply, guard
+from ._plan import Action, Stopped, apply, deciding, guard, sentence
 from ._process import detach, execute, locked
+from ._tools import packages
 from ._writer import Writer
+
+# What others call an option of ours.
+OTHERS_WORDS = {
+    "size": "capacity",
+    "force": "allow",
+    "vg": "volume_group",
+    "pvs": "devices",
+    "src": "device",
+    "fstype": "format",
+    "opts": "mount_options",
+    "portal": "host",
+}
 
 SYSTEM_PYTHONS = ("/usr/bin/python3", "/usr/libexec/platform-python", "/usr/bin/python")
 
@@ -34,7 +48,7 @@ class Look:
 
     ``before`` and ``after`` are the definition, where the task is about one.  ``rescan`` are steps
     that make the kernel look for volumes by itself; they are done before the plan, and are a change
-    where ``volumes`` are others afterwards.
+    where ``volumes`` are others afterwards.  ``parting`` warns of what the plan leaves behind.
     """
 
     plan: tuple[Action, ...]
@@ -43,6 +57,7 @@ class Look:
     before: str = ""
     after: str = ""
     warnings: tuple[str, ...] = ()
+    parting: tuple[str, ...] = ()
     rescan: tuple[Action, ...] = ()
     volumes: tuple[str, ...] = ()
 
@@ -57,6 +72,7 @@ class Module(AnsibleModule):
         **options: t.Any,
     ) -> None:
         self._checking: list[str] = []
+        self.looks_only = "allow" not in spec
         super().__init__(  # type: ignore[no-untyped-call]
             argument_spec=dict(spec), supports_check_mode=True, **options
         )
@@ -64,7 +80,7 @@ class Module(AnsibleModule):
         self._checking = []
         self._ready = True
         if found:
-            self.fail_json(msg=f"Nothing was changed: {'; '.join(found)}.", **NOTHING_DONE)
+            self.fail_json(msg=self.told(f"Nothing was changed: {'; '.join(found)}."), **failure())
         if _xml.LXML_ERROR:
             self._find_lxml()
         detach()
@@ -73,89 +89,157 @@ class Module(AnsibleModule):
         if getattr(self, "_ready", False) or not hasattr(self, "validation_result"):
             super().fail_json(msg=msg, **results)
         # Called while the argument spec is checked: remember, and go on to our own checks.
-        self._checking = [_fault(error) for error in self.validation_result.errors]
+        self._checking = [
+            _fault(error, self.argument_spec) for error in self.validation_result.errors
+        ]
 
     def _find_lxml(self) -> None:
         if not has_respawned():
             python = probe_interpreters_for_module(SYSTEM_PYTHONS, "lxml")
             if python:
                 respawn_module(python)
-        self.fail_json(msg=missing_required_lib("lxml"), exception=_xml.LXML_ERROR, **NOTHING_DONE)
+        text = (
+            f"Nothing was changed: {missing_required_lib('lxml')} On Debian that is the package "
+            "python3-lxml, which the role poolwright.storage.host installs."
+        )
+        self.fail_json(msg=self.told(text), exception=_xml.LXML_ERROR, **failure())
+
+    def told(self, text: str) -> str:
+        """A message of ours: where nothing can change, that nothing did is no news."""
+        begin = "Nothing was changed: "
+        if self.looks_only and text.startswith(begin):
+            return text[len(begin) :]
+        return text
 
     def execute(self, argv: t.Sequence[str], stdin: str) -> tuple[int, str, str]:
         """Runs a command in the C locale; see `_host.Exec`."""
+        wanted = argv[3] if argv[0] == "timeout" else argv[0]
+        if not self.get_bin_path(wanted):
+            return 127, "", f"not installed on this host. {packages.way([wanted])}"
         program = self.get_bin_path(argv[0])
-        if not program:
-            return 127, "", f"{argv[0]} is not installed on this host"
         return execute(self.run_command, (program, *argv[1:]), stdin)
 
 
-def _fault(error: AnsibleValidationError) -> str:
-    unsupported = "unsupported option " if isinstance(error, UnsupportedError) else ""
-    return f"{unsupported}{error.msg.rstrip('.')}"
+def _fault(error: AnsibleValidationError, known: t.Collection[str]) -> str:
+    text: str = error.msg.rstrip(".")
+    if not isinstance(error, UnsupportedError):
+        return text
+    meant = [OTHERS_WORDS.get(word, "") for word in re.findall(r"\w+", text.split(". ")[0])]
+    hint = " and ".join(word for word in meant if word in known)
+    return f"unsupported option {text}{f'. Is {hint} meant?' if hint else ''}"
 
 
-NOTHING_DONE: t.Mapping[str, t.Any] = {"changed": False, "plan": [], "done": [], "left": []}
+@dataclass
+class Progress:
+    """How far a task has come: its plan, and whether steps of it have been begun."""
+
+    plan: tuple[Action, ...] = ()
+    begun: bool = False
+
+
+Shown = t.Dict[str, str]
+
+
+def failure(
+    plan: t.Sequence[Shown] = (), done: t.Sequence[Shown] = (), changed: bool = False
+) -> dict[str, t.Any]:
+    """What every failure has besides its message."""
+    left = plan[len(done) :]
+    return {"changed": changed, "plan": [*plan], "done": [*done], "left": [*left]}
 
 
 def perform(module: Module, look: t.Callable[[Reader], Look]) -> t.NoReturn:
     """Look, plan, guard, apply, look again; ends the module with a result."""
+    progress = Progress()
     try:
         with locked():
-            result = _performed(module, look)
-    except Refused as refusal:
-        module.fail_json(msg=str(refusal), **NOTHING_DONE)
-    except HostError as error:
-        module.fail_json(msg=f"Nothing was changed: {error}", **NOTHING_DONE)
-    except Stopped as stop:
-        done, total = len(stop.done), len(stop.done) + len(stop.left)
-        begin = (
-            f"{done} of {total} steps were done, then this failed" if done else "Nothing was done"
-        )
-        end = " Run the task again when the cause is gone; it goes on from there." if done else ""
-        module.fail_json(
-            msg=f"{begin}: {stop}.{end}",
-            changed=bool(done),
-            plan=[*stop.done, *stop.left],
-            done=stop.done,
-            left=stop.left,
-        )
-    except Exception as error:  # the last resort: a user gets a sentence, not a traceback
-        module.fail_json(msg=bug(error))
+            result = _performed(module, look, progress)
+    except Exception as error:
+        text, rest = _failed(error, progress)
+        module.fail_json(msg=text, **rest)
     module.exit_json(**result)
+
+
+def _failed(error: Exception, progress: Progress) -> tuple[str, dict[str, t.Any]]:
+    """What is told of a failure, and what of the plan was done."""
+    if isinstance(error, Stopped):
+        text, changed = _stopped(error)
+        return text, failure([*error.done, *error.left], error.done, changed)
+    if isinstance(error, Refused):
+        return str(error), failure([action.shown() for action in error.plan])
+    plan = [action.shown() for action in progress.plan]
+    if isinstance(error, HostError):
+        return sentence(f"Nothing was changed: {error}"), failure(plan)
+    known = "What was changed is not known" if progress.begun else "Nothing was changed"
+    return f"{known}: {bug(error)}", failure(plan, changed=progress.begun)
+
+
+def _stopped(stop: Stopped) -> tuple[str, bool]:
+    """The words for a step that failed, and whether anything may have changed."""
+    done, total = len(stop.done), len(stop.done) + len(stop.left)
+    begin = f"{done} of {total} steps were done" if done else "Nothing was done"
+    if stop.begun and stop.left:
+        begin = begin if done else "No step was finished"
+        begin += f", and this one may be partly done: {stop.left[0]['text']}. It failed"
+    else:
+        begin += ", then this failed" if done else ""
+    changed = bool(done or stop.begun)
+    end = " Run the task again when the cause is gone; it goes on from there." if changed else ""
+    return sentence(f"{begin}: {stop}") + end, changed
 
 
 def bug(error: Exception) -> str:
     """What a user is told of a fault of ours."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return (
-        f"What was changed is not known: poolwright.storage has a fault, {type(error).__name__}: "
-        f"{error} (line {last.lineno} of {last.filename}). Run the task with --check to see what "
-        "is left to do, and report this."
+        f"poolwright.storage has a fault, {type(error).__name__}: {error} (line {last.lineno} of "
+        f"{last.filename}). Report this, please."
     )
 
 
-def _performed(module: Module, look: t.Callable[[Reader], Look]) -> dict[str, t.Any]:
+def _performed(
+    module: Module, look: t.Callable[[Reader], Look], progress: Progress
+) -> dict[str, t.Any]:
     earnest = not module.check_mode
     seen = look(Reader(module.execute))
+    progress.plan = seen.plan
     if earnest and seen.rescan:
         seen = _rescanned(module, look, seen)
-    guard(seen.plan, module.params["allow"])
+        progress.plan = seen.plan
+    with deciding(seen.plan):
+        guard(seen.plan, module.params["allow"])
+        equipped(Reader(module.execute), seen.plan)
     result = {
         "changed": bool(seen.plan),
         "plan": [action.shown() for action in seen.plan],
         "diff": _diff(seen),
     }
+    parting = seen.parting
     if earnest and seen.plan:
+        progress.begun = True
         apply(seen.plan, Writer(module.execute))
         seen = _again(look, Reader(module.execute), seen.plan)
-    for text in seen.warnings:
+    for text in (*seen.warnings, *parting):
         module.warn(text)
     return {**seen.result, **result}
 
 
+def equipped(host: Reader, plan: t.Sequence[Action]) -> None:
+    """Raises `Refused` where the host cannot run what the plan needs."""
+    commands = [action.args[0] for action in plan if action.verb == "run"]
+    lacking = list(
+        dict.fromkeys(need for argv in commands for need in packages.lacking(host, argv))
+    )
+    if lacking:
+        raise Refused(
+            f"Nothing was changed: this host lacks what the task needs: {', '.join(lacking)}. "
+            f"{packages.way(lacking)}"
+        )
+
+
 def _rescanned(module: Module, look: t.Callable[[Reader], Look], seen: Look) -> Look:
-    guard(seen.plan, module.params["allow"])
+    with deciding(seen.plan):
+        guard(seen.plan, module.params["allow"])
     apply(seen.rescan, Writer(module.execute))
     fresh = look(Reader(module.execute))
     if fresh.volumes == seen.volumes:

@@ -11,10 +11,11 @@ import typing as t
 
 from . import _options, _registry, _results
 from ._host import HostError, Reader
-from ._model import Pool, Refused, Seen, Stored
+from ._model import Pool, Refused, Seen, Stored, Volume
+from ._plan import sentence
 from ._pools import all as pools
 from ._pools.base import Backend
-from ._run import Module, bug
+from ._run import Module, bug, failure
 
 POOL_INFO: _options.Spec = {
     "name": {"type": "str", "aliases": ["pool"]},
@@ -45,7 +46,7 @@ def run_pool_info() -> None:
     def look(host: Reader) -> dict[str, t.Any]:
         registry = _registry.find(host, module.params["libvirt"], module.params["libvirt_uri"])
         names = registry.names(host) if name is None else [name]
-        found = [_pool(host, registry, each, module.params["volumes"]) for each in names]
+        found = [_pool(module, host, registry, each) for each in names]
         return {"pools": [pool for pool in found if pool]}
 
     _answer(module, look)
@@ -60,9 +61,9 @@ def run_volume_info() -> None:
         registry = _registry.find(host, module.params["libvirt"], module.params["libvirt_uri"])
         stored = registry.look(host, pool)
         if stored.pool is None:
-            raise Refused(f"No pool {pool} is defined on this host.")
+            raise Refused(_registry.unknown(host, registry, pool))
         backend, seen = _probe(host, stored.pool)
-        rows = _volumes(backend, seen)
+        rows = _volumes(module, backend, seen)
         return {"volumes": [row for row in rows if name in (None, row["name"])]}
 
     _answer(module, look)
@@ -90,21 +91,27 @@ def _server_faults(params: _options.Params) -> t.Iterator[str]:
 def _answer(module: Module, look: t.Callable[[Reader], dict[str, t.Any]]) -> t.NoReturn:
     try:
         found = look(Reader(module.execute))
-    except (HostError, Refused) as error:
-        module.fail_json(msg=str(error))
-    except Exception as error:  # the last resort, as in perform
-        module.fail_json(msg=bug(error))
+    except Exception as error:
+        module.fail_json(msg=_wrong(module, error), **failure())
     module.exit_json(changed=False, **found)
 
 
+def _wrong(module: Module, error: Exception) -> str:
+    """What is wrong, in words."""
+    known = isinstance(error, (HostError, Refused))
+    text = module.told(sentence(str(error)) if known else bug(error))
+    return text[:1].upper() + text[1:]
+
+
 def _name_faults(params: _options.Params) -> t.Iterator[str]:
+    yield from _options.libvirt_faults(params)
     for key in ("pool", "name"):
         if params.get(key) is not None:
             yield from _options.name_faults(params[key], key, 255)
 
 
 def _pool(
-    host: Reader, registry: _registry.Registry, name: str, volumes: bool
+    module: Module, host: Reader, registry: _registry.Registry, name: str
 ) -> _results.Result | None:
     """One pool; what is wrong with it stands in ``error`` and hides no other pool."""
     stored, seen, error = Stored(), None, None
@@ -114,13 +121,11 @@ def _pool(
         if stored.pool is None:
             return None
         backend, seen = _probe(host, stored.pool)
-    except (HostError, Refused) as problem:
-        error = str(problem)
-    except Exception as problem:  # a definition that nobody thought of
-        error = bug(problem)
+    except Exception as problem:  # a definition that nobody thought of, too
+        error = _wrong(module, problem)
     row = _results.pool(stored.pool or Pool("", name), stored, seen)
-    if volumes:
-        row["volumes"] = _volumes(backend, seen) if backend and seen else None
+    if module.params["volumes"]:
+        row["volumes"] = _volumes(module, backend, seen) if backend and seen else None
     return {**row, "error": error}
 
 
@@ -129,7 +134,17 @@ def _probe(host: Reader, pool: Pool) -> tuple[Backend[t.Any], Seen]:
     return backend, backend.probe(host)
 
 
-def _volumes(backend: Backend[t.Any], seen: Seen) -> list[_results.Result]:
-    return [
-        _results.volume(backend.pool.name, volume, backend.formatted) for volume in seen.volumes
-    ]
+def _volumes(module: Module, backend: Backend[t.Any], seen: Seen) -> list[_results.Result]:
+    return [_volume(module, backend, volume) for volume in seen.volumes]
+
+
+def _volume(module: Module, backend: Backend[t.Any], volume: Volume) -> _results.Result:
+    """One volume; what is wrong with it stands in ``error`` and hides no other one."""
+    pool = backend.pool.name
+    try:
+        return {**_results.volume(pool, volume, backend.formatted), "error": None}
+    except Exception as problem:
+        nameless = _results.volume(pool, Volume("-"), backend.formatted)
+        error = _wrong(module, problem)
+        told = {"pool": pool, "name": volume.name, "path": volume.path, "error": error}
+        return {**dict.fromkeys(nameless), **told}

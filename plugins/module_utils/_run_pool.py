@@ -13,9 +13,10 @@ from dataclasses import is_dataclass
 from . import _lifecycle, _options, _registry, _results, _taking, _xml
 from ._host import Reader
 from ._model import Pool, Refused, Seen, SourceHost, Stored
-from ._plan import joined
+from ._plan import deciding, joined
 from ._pools.base import Backend
 from ._run import Look, Module, perform
+from ._tools import files, fs
 
 
 def run_pool(kind: type[Backend[t.Any]]) -> None:
@@ -35,7 +36,9 @@ def run_pool(kind: type[Backend[t.Any]]) -> None:
 def _look(
     host: Reader, kind: type[Backend[t.Any]], params: _options.Params, wish: _lifecycle.Wish
 ) -> Look:
-    name = params["name"]
+    name, strangers = params["name"], "; ".join(_options.account_faults(host, params))
+    if strangers:
+        raise Refused(f"Nothing was changed: {strangers}.")
     registry = _registry.find(host, params["libvirt"], params["libvirt_uri"])
     stored = registry.look(host, name)
     others = registry.others(host, name)
@@ -48,6 +51,7 @@ def _look(
     pool = stored.pool or Pool(kind.type, name, uuid=params["uuid"] or _new_uuid(host, name))
     # What is left without a word on what it is stays what it was.
     told = not leaving or any(params[key] is not None for key in kind.options)
+    params = _with_octal_mode(host, kind, params, pool) if told else params
     backend = kind(kind.define(host, params, pool) if told else pool, params, stored.pool)
     if leaving:
         _nothing_else(host, backend.pool, pool)
@@ -55,8 +59,29 @@ def _look(
         _no_conflict(host, backend, others)
         _no_move(host, backend, registry, stored)
     found = _decided(backend, registry, stored, backend.probe(host), wish)
-    _taking.judge(host, found.plan, others)
+    with deciding(found.plan):
+        _taking.judge(host, found.plan, others)
     return found
+
+
+def _with_octal_mode(
+    host: Reader, kind: type[Backend[t.Any]], params: _options.Params, pool: Pool
+) -> _options.Params:
+    """The options with a symbolic mode made octal, by the mode of what is there."""
+    mode = params.get("mode")
+    if mode is None:
+        return params
+    place = _options.path(params, "path", pool.path)
+    node = host.node(place)
+    there = node.permissions.mode if node else files.DEFAULT_DIRECTORY_MODE
+    if "mount_options" in kind.options and not fs.at(host.mounts(), place):
+        there = "0000"  # that of the file system, which is seen once it is mounted
+        if _options.relative(mode):
+            raise Refused(
+                f"Nothing was changed: mode: {mode!r} changes a mode that is not known before "
+                f"{place} is mounted. Write it in octal, or say with = what u, g and o may."
+            )
+    return {**params, "mode": _options.octal(mode, there, folder=True)}
 
 
 def _decided(
@@ -69,7 +94,7 @@ def _decided(
     leaving = wish.state not in ("present", "active")
     after = stored.xml if wish.state == "inactive" else ""
     if not leaving:
-        after = _xml.render(backend.stored(seen, stored.pool), stored.xml)
+        after = _xml.render(_lifecycle.kept(backend, seen, stored), stored.xml)
     there = _results.pool(stored.pool, stored, seen) if stored.pool else None
     return Look(
         tuple(joined(_lifecycle.pool_steps(backend, registry, stored, seen, wish))),

@@ -10,8 +10,8 @@ import typing as t
 
 from . import _lifecycle, _options, _registry, _results, _size, _taking
 from ._host import Reader
-from ._model import Permissions, Refused, Seen, Stored, Volume
-from ._plan import Action, joined
+from ._model import Permissions, Pool, Refused, Seen, Stored, Volume
+from ._plan import Action, deciding, joined
 from ._pools import all as pools
 from ._pools.base import Backend
 from ._run import Look, Module, perform
@@ -47,11 +47,13 @@ def run_volumes() -> None:
 
 
 def _volume_faults(params: _options.Params) -> t.Iterator[str]:
+    yield from _options.libvirt_faults(params)
     yield from _options.name_faults(params.get("pool"), "pool", _options.LONGEST_NAME)
     yield from _options.volume_faults(params)
 
 
 def _volumes_faults(params: _options.Params) -> t.Iterator[str]:
+    yield from _options.libvirt_faults(params)
     yield from _options.name_faults(params.get("pool"), "pool", _options.LONGEST_NAME)
     rows = params.get("volumes")
     rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
@@ -80,9 +82,9 @@ class _Task:
         name = self.params["pool"]
         registry = _registry.find(host, self.params["libvirt"], self.params["libvirt_uri"])
         stored = registry.look(host, name)
-        backend, volumes = _active_pool(host, name, stored)
+        backend, volumes = _active_pool(host, registry, name, stored.pool)
         seen = {volume.name: volume for volume in volumes.look(host, users=self._takes_away)}
-        wanted = volumes.named([_wanted(host, row) for row in self.rows], seen)
+        wanted = volumes.named(self._wanted(host, seen), seen)
         if self.purge:
             wanted += _purged(wanted, seen.values())
         faults = list(_lifecycle.volume_faults(backend.pool, volumes, wanted, seen))
@@ -94,7 +96,8 @@ class _Task:
         }
         plan = [*volumes.leftovers(), *joined(action for way in steps.values() for action in way)]
         plan += [*(volumes.settle() if plan else ()), *_told(registry, stored, seen.values(), plan)]
-        _taking.judge(host, plan, registry.others(host, name))
+        with deciding(plan):
+            _taking.judge(host, plan, registry.others(host, name))
         shown = [
             {
                 "name": wish.name,
@@ -104,6 +107,15 @@ class _Task:
             for wish in wanted
         ]
         return Look(tuple(plan), {"volumes": shown})
+
+    def _wanted(self, host: Reader, seen: t.Mapping[str, Volume]) -> list[Wanted]:
+        faults: list[str] = []
+        for number, row in enumerate(self.rows):
+            where = "" if row is self.params else f"volumes[{number}]: "
+            faults += _options.account_faults(host, row, where)
+        if faults:
+            raise Refused(f"Nothing was changed: {'; '.join(faults)}.")
+        return [_wanted(host, row, seen.get(row["name"])) for row in self.rows]
 
     @property
     def _takes_away(self) -> bool:
@@ -118,37 +130,40 @@ def _purged(wanted: t.Sequence[Wanted], seen: t.Iterable[Volume]) -> list[Wanted
     return [Wanted(volume.name, present=False) for volume in going if volume.name not in named]
 
 
-def _active_pool(host: Reader, name: str, stored: Stored) -> tuple[Backend[t.Any], Volumes]:
+def _active_pool(
+    host: Reader, registry: _registry.Registry, name: str, pool: Pool | None
+) -> tuple[Backend[t.Any], Volumes]:
     """The pool and its volumes; raises `Refused` where they cannot be reached now."""
-    if stored.pool is None:
+    if pool is None:
         raise Refused(
-            f"Nothing was changed: no pool {name} is defined on this host. Define it with the "
-            "module of its type first, for example pool_dir."
+            f"{_registry.unknown(host, registry, name)} Define it with the module of its type "
+            "first, for example pool_dir."
         )
-    backend = pools.backend(stored.pool, {})
+    backend = pools.backend(pool, {})
     seen: Seen = backend.probe(host)
     if seen.state != "ready" or seen.active is False:
         raise Refused(
             f"Nothing was changed: pool {name} is not active, so its volumes cannot be reached. "
-            f"Start it with pool_{stored.pool.type} and state: active."
+            f"Start it with pool_{pool.type} and state: active."
         )
     volumes = backend.volumes()
     if volumes is None:
         raise Refused(
             f"Nothing was changed: the volumes of pool {name} are made by others; those of "
-            f"{stored.pool.type} pools are only listed."
+            f"{pool.type} pools are only listed."
         )
     return backend, volumes
 
 
-def _wanted(host: Reader, row: _options.Params) -> Wanted:
+def _wanted(host: Reader, row: _options.Params, there: Volume | None) -> Wanted:
+    mode = there.permissions.mode if there else "0600"
     return Wanted(
         row["name"] or "",
         row["state"] == "present",
         _size.parse(row["capacity"]) if row["capacity"] else None,
         _size.parse(row["allocation"]) if row["allocation"] else None,
         row["format"] or "",
-        _options.permissions(host, row, Permissions()),
+        _options.permissions(host, row, Permissions(), mode),
     )
 
 

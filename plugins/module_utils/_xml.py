@@ -24,7 +24,7 @@ except ImportError:
     LXML_ERROR = traceback.format_exc()
 
 FS = "http://libvirt.org/schemas/storagepool/fs/1.0"
-_OPTIONS = f"{{{FS}}}mount_opts"
+_OPTIONS, _OPTION = f"{{{FS}}}mount_opts", f"{{{FS}}}option"
 _UNSET = (-1, 2**32 - 1)  # what libvirt takes for "no owner"
 
 _ORDER = {
@@ -76,10 +76,7 @@ def parse(text: str) -> Pool:
         name=name,
         uuid=_uuid(root.findtext("uuid") or ""),
         cow=_find(root, "features/cow").get("state", ""),
-        hosts=tuple(
-            SourceHost(host.get("name", ""), int(host.get("port") or 0))
-            for host in source.findall("host")
-        ),
+        hosts=_hosts(source),
         devices=tuple(device.get("path", "") for device in source.findall("device")),
         part_separator=_find(source, "device").get("part_separator", ""),
         dir=tidy(_find(source, "dir").get("path", "")),
@@ -91,7 +88,9 @@ def parse(text: str) -> Pool:
         protocol_version=_find(source, "protocol").get("ver", ""),
         path=tidy(target.findtext("path") or ""),
         permissions=_permissions(_find(target, "permissions")),
-        mount_options=tuple(option.get("name", "") for option in _find(root, _OPTIONS)),
+        mount_options=tuple(
+            option.get("name", "") for option in _find(root, _OPTIONS).findall(_OPTION)
+        ),
     )
 
 
@@ -187,6 +186,8 @@ def _root(text: str) -> Element:
         root = etree.fromstring(text.encode("utf-8", "surrogateescape"), parser)
     except etree.XMLSyntaxError as error:
         raise NotAPool(f"it is not XML: {error}") from error
+    if root.tag == "poolstate":  # of a running pool, in libvirtd's own file
+        root = _find(root, "pool")
     if root.tag != "pool":
         raise NotAPool(f"its root element is {root.tag}")
     return root
@@ -270,6 +271,13 @@ def _set_devices(root: Element, devices: t.Sequence[str]) -> None:
 def _set_part_separator(root: Element, value: str) -> None:
     for device in root.findall("source/device"):
         device.set("part_separator", value)
+
+
+def _hosts(source: Element) -> tuple[SourceHost, ...]:
+    return tuple(
+        SourceHost(host.get("name", ""), int(host.get("port") or 0))
+        for host in source.findall("host")
+    )
 
 
 def _adapter(element: Element) -> Adapter | None:
@@ -370,7 +378,7 @@ def _set_mount_options(root: Element, options: t.Sequence[str]) -> None:
     if options:
         element = etree.SubElement(root, _OPTIONS, nsmap={"fs": FS})
         for option in options:
-            etree.SubElement(element, f"{{{FS}}}option", name=option)
+            etree.SubElement(element, _OPTION, name=option)
 
 
 def _uuid(text: str) -> str:

@@ -53,8 +53,8 @@ options:
         description: V(raw) or V(qcow2) for files, the type for partitions. See O(poolwright.storage.volume#module:format).
         type: str
       mode:
-        description: The permission bits, octal and quoted.
-        type: str
+        description: The permission bits, as text, octal or symbolic. Octal digits need quotes.
+        type: raw
       owner:
         description: The owner, by name or number.
         type: str

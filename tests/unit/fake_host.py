@@ -59,7 +59,6 @@ from ansible_collections.poolwright.storage.plugins.module_utils._model import (
     File,
     Permissions,
     Pool,
-    Refused,
     SourceHost,
 )
 from ansible_collections.poolwright.storage.plugins.module_utils._tools.fs import (
@@ -219,7 +218,8 @@ class FakeHost(Reader):
 
     def _must_be_known(self, path: str) -> None:
         """Fails but where the case says that there is nothing, or the kernel and we always know."""
-        known = path.startswith(("/sys/", "/dev/mapper/", f"{UNITS}/", f"{_registry.FOLDER}/"))
+        ours = (f"{UNITS}/", f"{_registry.FOLDER}/", _registry.RUNNING)
+        known = path.startswith(("/sys/", "/dev/mapper/", *ours))
         if not known and path not in self._get("paths"):
             raise AssertionError(f"the case does not say what is at {path}")
 
@@ -299,10 +299,9 @@ class FakeHost(Reader):
         total, free = (self._get("paths")[path] or {}).get("space", (10 * GIB, 4 * GIB))
         return total, free
 
-    def user_id(self, name: str) -> int:
-        if not name.isdigit() and name not in self._get("users"):
-            raise Refused(f"there is no user {name} on this host.")
-        return int(self._get("users").get(name, name))
+    def user_id(self, name: str) -> int | None:
+        said = self._get("users")
+        return int(said.get(name, name)) if name.isdigit() or name in said else None
 
     group_id = user_id
 

@@ -59,7 +59,7 @@ MAY = {
     "_pools": {*BACKEND, "_pools"},
     "_taking": TOOLS,
     "_lifecycle": {"_model", "_plan", "_pools", "_registry", "_size", "_tools", "_volumes"},
-    "_run": {"_model", "_plan", "_host", "_process", "_writer", "_xml"},
+    "_run": {"_model", "_plan", "_host", "_process", "_tools", "_writer", "_xml"},
 }
 RUNNERS = {"_run_pool", "_run_volumes", "_run_info"}
 

@@ -32,7 +32,7 @@ def test_rescan(tmp_path: Path, check: bool, found: bool) -> None:
         return _run.Look((), {"pool": list(there)}, rescan=(rescan,), volumes=there)
 
     module: t.Any = SimpleNamespace(check_mode=check, execute=None, params={"allow": []}, warn=None)
-    result = _run._performed(module, look)
+    result = _run._performed(module, look, _run.Progress())
     assert scan.read_text() == ("" if check else "- - -")
     assert result["changed"] == (found and not check)
     assert [step["text"] for step in result["plan"]] == ["look for new LUNs"] * result["changed"]

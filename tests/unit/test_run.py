@@ -1,0 +1,203 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a task that fails tells, and what it runs in: the lock, the tools, the modes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.poolwright.storage.plugins.module_utils import (
+    _host,
+    _options,
+    _process,
+    _run,
+)
+from ansible_collections.poolwright.storage.plugins.module_utils._model import Refused
+from ansible_collections.poolwright.storage.plugins.module_utils._plan import Action, call, run
+from ansible_collections.poolwright.storage.tests.unit.fake_host import FakeHost
+
+Result = t.Dict[str, t.Any]
+Looking = t.Callable[[t.Any], _run.Look]
+
+
+class Ended(Exception):
+    """The module has answered."""
+
+
+class Module:
+    """As much of a module as `perform` uses."""
+
+    check_mode = False
+
+    def __init__(self, code: int = 0, errors: str = "") -> None:
+        self.params: Result = {"allow": []}
+        self.answer = code, "", errors
+        self.result: Result = {}
+        self.warnings: list[str] = []
+
+    def execute(self, _argv: t.Sequence[str], _stdin: str) -> tuple[int, str, str]:
+        return self.answer
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def fail_json(self, **result: t.Any) -> t.NoReturn:
+        self.result = {"failed": True, **result}
+        raise Ended
+
+    def exit_json(self, **result: t.Any) -> t.NoReturn:
+        self.result = result
+        raise Ended
+
+
+def performed(module: Module, look: Looking, monkeypatch: pytest.MonkeyPatch) -> Result:
+    monkeypatch.setattr(_run, "locked", contextlib.nullcontext)
+    monkeypatch.setattr(_host.Reader, "has", lambda _host, _program: True)
+    with pytest.raises(Ended):
+        _run.perform(t.cast(t.Any, module), look)
+    return module.result
+
+
+def looked(*plan: Action, **more: t.Any) -> Looking:
+    return lambda _host: _run.Look(plan, {"pool": None}, **more)
+
+
+def texts(steps: t.Sequence[Result]) -> list[str]:
+    return [step["text"] for step in steps]
+
+
+def test_a_step_that_fails_may_be_partly_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = call("make it", "mkdir", str(tmp_path / "a"), "0700", -1, -1)
+    fail = run("settle", "udevadm", "settle")
+    result = performed(Module(1, "It broke."), looked(make, fail, make), monkeypatch)
+    assert result["msg"] == (
+        "1 of 3 steps were done, and this one may be partly done: settle. It failed: udevadm "
+        "settle: It broke. Run the task again when the cause is gone; it goes on from there."
+    )
+    assert result["changed"]
+    assert texts(result["plan"]) == ["make it", "settle", "make it"]
+    assert (texts(result["done"]), texts(result["left"])) == (["make it"], ["settle", "make it"])
+
+
+def test_a_refused_plan_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    lose = call("lose it", "remove", "/nothing", risk="delete")
+    result = performed(Module(), looked(lose), monkeypatch)
+    assert "consent with allow: [delete]" in result["msg"]
+    assert (result["changed"], result["done"]) == (False, [])
+    assert texts(result["plan"]) == texts(result["left"]) == ["lose it"]
+
+
+@pytest.mark.parametrize(
+    ("error", "begin"),
+    [
+        (Refused("Nothing was changed: no."), "Nothing was changed: no."),
+        (_host.HostError("lvm: it says so."), "Nothing was changed: lvm: it says so."),
+        (ZeroDivisionError("one"), "Nothing was changed: poolwright.storage has a fault"),
+    ],
+)
+def test_every_failure_has_the_same_keys(
+    error: Exception, begin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(_host: object) -> _run.Look:
+        raise error
+
+    result = performed(Module(), look, monkeypatch)
+    assert result["msg"].startswith(begin)
+    assert not result["msg"].endswith("..")
+    assert [result[key] for key in ("changed", "plan", "done", "left")] == [False, [], [], []]
+
+
+def test_what_a_plan_leaves_behind_is_told_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "a"
+    make = call("make it", "mkdir", str(place), "0700", -1, -1)
+
+    def look(_host: object) -> _run.Look:
+        plan = () if place.exists() else (make,)
+        return _run.Look(plan, {}, parting=("the old one stays",) if plan else ())
+
+    module = Module()
+    assert performed(module, look, monkeypatch)["changed"]
+    assert module.warnings == ["the old one stays"]
+
+
+def test_what_the_host_lacks_is_named_before_the_first_step() -> None:
+    host = FakeHost(
+        {
+            "programs": ["mount", "modprobe"],
+            "files": {"/proc/filesystems": "nodev\tproc\n\text4\n"},
+            "commands": {"modprobe": {"code": 1, "errors": "FATAL: Module fs-gfs2 not found."}},
+        }
+    )
+    plan = [
+        run("make", "mkfs.xfs", "/dev/a"),
+        run("mount", "mount", "-o", "ro", "-t", "ext4", "/dev/a", "/a"),
+        run("mount", "mount", "-o", "ro", "-t", "gfs2", "/dev/a", "/a"),
+        run("mount", "mount", "-o", "ro", "server:/a", "/a"),
+    ]
+    with pytest.raises(Refused) as refusal:
+        _run.equipped(host, plan)
+    assert str(refusal.value) == (
+        "Nothing was changed: this host lacks what the task needs: mkfs.xfs, the file system gfs2 "
+        "in its kernel, mount.nfs. Install nfs-common and xfsprogs (as Debian calls the package), "
+        "for example with the role poolwright.storage.host."
+    )
+    _run.equipped(host, plan[1:2])
+
+
+def test_the_lock_is_roots_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = tmp_path / "lock"
+    monkeypatch.setattr(_process, "LOCK", str(lock))
+    monkeypatch.setattr(_process, "LOCK_PATIENCE", 0)
+
+    def another() -> int:
+        child = os.fork()
+        if not child:
+            try:
+                with _process.locked():
+                    os._exit(0)
+            except Refused:
+                os._exit(1)
+        return os.WEXITSTATUS(os.waitpid(child, 0)[1])
+
+    with _process.locked():
+        assert lock.stat().st_mode & 0o7777 == 0o600
+        assert another() == 1
+    assert another() == 0
+    lock.chmod(0o666)
+    with pytest.raises(Refused, match="only root can open"), _process.locked():
+        pass
+    lock.unlink()
+    lock.symlink_to("elsewhere")
+    with pytest.raises(Refused, match="cannot be opened"), _process.locked():
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "there", "octal", "relative"),
+    [
+        ("644", "0000", "0644", False),
+        ("0o750", "0000", "0750", False),
+        ("02775", "0000", "2775", False),
+        ("u=rwx,g=rx,o=", "0000", "0750", False),
+        ("a=rX", "0755", "0555", True),
+        ("=r", "0777", "0444", False),
+        ("g+w", "0711", "0731", True),
+        ("o-x,u+t", "1711", "1710", True),
+        ("ug=rw,o=t", "0711", "1660", False),
+        ("g+s", "0711", "2711", True),
+        ("g=rx", "2770", "2750", True),
+    ],
+)
+def test_modes(mode: str, there: str, octal: str, relative: bool) -> None:
+    assert _options.octal(mode, there, folder=True) == octal
+    assert _options.relative(mode) is relative
