@@ -22,6 +22,8 @@ REMOTE = frozenset(
     ["nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "afs", "fuse.glusterfs", "fuse.sshfs"]
 )
 _LOOP_GET_STATUS64 = 0x4C05
+# address, rights, offset, device, inode, path
+_MAPPED = re.compile(r"^(\S+) \S+ \S+ (\S+) ([1-9]\d*) +(/.*)$", re.MULTILINE)
 _GONE = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
 
 
@@ -29,7 +31,7 @@ _GONE = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
 class Mount:
     """A line of mountinfo; a later one covers an earlier one at the same target.
 
-    ``peer`` is its peer group, by which what is unmounted in one place goes in another one, too.
+    ``peers`` are its peer groups, by which what is unmounted in one place goes in others, too.
     ``elsewhere`` is a process of the mount namespace that it is in, "" for our own.
     """
 
@@ -39,7 +41,7 @@ class Mount:
     format: str
     source: str
     options: frozenset[str]
-    peer: str = ""
+    peers: frozenset[str] = frozenset()
     elsewhere: str = ""
 
 
@@ -81,7 +83,7 @@ def read_mounts(text: str, elsewhere: str = "") -> list[Mount]:
         before, after = line.split(" - ", 1)
         fields, (kind, source, *rest) = before.split(" "), after.split(" ")
         options = frozenset(fields[5].split(",") + [o for r in rest for o in r.split(",")])
-        peers = [word.partition(":")[2] for word in fields[6:] if word[:6] in ("shared", "master")]
+        peers = (word.partition(":") for word in fields[6:])
         found.append(
             Mount(
                 fields[2],
@@ -90,7 +92,7 @@ def read_mounts(text: str, elsewhere: str = "") -> list[Mount]:
                 kind,
                 plain(source),
                 options,
-                peers[0] if peers else "",
+                frozenset(group for way, _, group in peers if way in ("shared", "master")),
                 elsewhere,
             )
         )
@@ -118,8 +120,10 @@ def mounts_elsewhere() -> list[Mount]:
 def opened() -> list[Open]:
     """Every file and device that a process other than this one has open or mapped."""
     remote: dict[str, tuple[str, ...]] = {}
-    found = []
+    found: list[Open] = []
     for pid in _pids():
+        if not _target(f"/proc/{pid}/exe"):  # a thread of the kernel, which has nothing open
+            continue
         namespace = _namespace(pid)
         if namespace not in remote:
             mounts = read_mounts(_text(f"/proc/{pid}/mountinfo") or "")
@@ -179,15 +183,11 @@ def _in(folder: str, names: t.Iterable[str]) -> t.Iterator[str]:
 
 def _maps(pid: str, who: str) -> t.Iterator[tuple[Open, str]]:
     """What is mapped into memory; the kernel tells its numbers, and of a device the node's."""
-    seen = set()
-    for line in (_text(f"/proc/{pid}/maps") or "").split("\n"):
-        fields = line.split(None, 5)
-        if len(fields) == 6 and fields[5].startswith("/") and fields[4] != "0":
-            seen.add((fields[5], fields[3], fields[4], fields[0]))
-    for path, device, inode, place in {row[:3]: row for row in seen}.values():
-        major, minor = (int(part, 16) for part in device.split(":"))
-        mapped = Open(who, path, os.makedev(major, minor), int(inode))
-        yield mapped, f"/proc/{pid}/map_files/{place}" if path.startswith("/dev/") else ""
+    mapped = {row[1:]: row[0] for row in _MAPPED.findall(_text(f"/proc/{pid}/maps") or "")}
+    for (device, inode, path), place in mapped.items():
+        major, minor = device.split(":")
+        there = Open(who, path, os.makedev(int(major, 16), int(minor, 16)), int(inode))
+        yield there, f"/proc/{pid}/map_files/{place}" if path.startswith("/dev/") else ""
 
 
 def _look(found: tuple[Open, str], remote: tuple[str, ...]) -> Open:

@@ -59,12 +59,14 @@ class File:
 class Place:
     """A directory that goes with all that is in it, or a mount that is taken away.
 
-    ``device`` and ``inode`` as in `File`; 0 where a server would have to be asked.
+    ``device`` and ``inode`` as in `File`; 0 where a server would have to be asked.  ``on`` is what
+    a mount writes to when it goes.
     """
 
     path: str
     device: int = 0
     inode: int = 0
+    on: Device | None = None
 
 
 @dataclass(frozen=True)

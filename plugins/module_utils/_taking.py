@@ -106,13 +106,14 @@ class _Room:
             self.uses.setdefault(key, []).append(use)
 
     def _mounted(self) -> t.Iterator[tuple[str, Use]]:
-        tied = {(mount.target, mount.peer) for mount in self.here if mount.peer}
+        tied = {(mount.target, peer) for mount in self.here for peer in mount.peers}
         for mount in self.mounts:
             words, token = f"mounted at {mount.target}", mount_use(mount.target)
             if mount.elsewhere:
                 words += f" in the mount namespace of {mount.elsewhere}"
                 # What is unmounted here goes there, too, where the kernel ties the two.
-                token = token if (mount.target, mount.peer) in tied else ""
+                goes = any((mount.target, peer) in tied for peer in mount.peers)
+                token = token if goes else ""
             for number in block.numbers(self.host, mount):
                 yield number, Use(words, token)
 

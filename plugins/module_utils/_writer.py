@@ -93,10 +93,11 @@ class Writer(Reader):
                 raise HostError(f"{seen.path}: it is something else by now")
 
     def _remember(self, claim: Claim) -> None:
-        if isinstance(claim.thing, Device) and claim.thing.ends:
-            self._ends.pop(claim.thing.number, None)
+        thing = claim.thing.on if isinstance(claim.thing, Place) else claim.thing
+        if isinstance(thing, Device) and thing.ends:
+            self._ends.pop(thing.number, None)
             with contextlib.suppress(HostError):  # a partition or volume that went with the step
-                self._ends[claim.thing.number] = self.ends(claim.thing.path)
+                self._ends[thing.number] = self.ends(thing.path)
 
     def run(self, argv: t.Sequence[str], stdin: str = "", limit: int = 0) -> None:
         """Runs a command; raises `HostError` with what it printed where it fails.

@@ -128,7 +128,7 @@ class Fs(Backend[SeenFileSystem]):
             seen,
             state="ready",
             node=host.node(path),
-            place=Place(seen.real, file.device, file.inode) if file else None,
+            place=Place(seen.real, file.device, file.inode, seen.device) if file else None,
             inside=tuple(self._inside(host)),
             # A subvolume or a folder that is mounted says nothing of what lies beside it.
             whole=mount.root == "/",
@@ -244,8 +244,8 @@ class Fs(Backend[SeenFileSystem]):
         yield from files.permissions(self.pool.path, self.permissions, Permissions())
 
     def stop(self, seen: SeenFileSystem, daemon: bool) -> Steps:
-        if seen.place and seen.device:
-            yield fs.unmount(seen.place, seen.device)
+        if seen.place:
+            yield fs.unmount(seen.place)
 
     def boot(self, seen: SeenFileSystem, autostart: bool, daemon: bool) -> Steps:
         pool = self.pool

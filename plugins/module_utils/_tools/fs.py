@@ -115,17 +115,14 @@ def remount(target: str, options: t.Sequence[str]) -> Action:
     return run(f"change the mount options of {target}", *argv)
 
 
-def unmount(place: Place, *devices: Device, limit: int = 0) -> Action:
-    """Takes away a mount that nobody uses; it writes to ``devices``, which others may have."""
-    claims = [Claim(place, alone=False), *(Claim(device, alone=False) for device in devices)]
-    frees = frozenset([mount_use(place.path)])
+def unmount(place: Place, limit: int = 0) -> Action:
+    """Takes away a mount in which nobody has anything open."""
     return run(
         f"unmount {place.path}",
-        "umount",
-        place.path,
+        *("umount", place.path),
         limit=limit,
-        claims=tuple(claims),
-        frees=frees,
+        claims=(Claim(place, alone=False),),
+        frees=frozenset([mount_use(place.path)]),
     )
 
 
