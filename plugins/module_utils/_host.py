@@ -14,17 +14,18 @@ import io
 import os
 import pickle
 import pwd
+import re
 import select
 import signal
 import socket
 import stat
 import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import _kernel
 from ._kernel import Loop, Mount, Open
-from ._model import File, Permissions
+from ._model import UNFINISHED, File, Permissions
 
 MIB = 1 << 20
 
@@ -54,10 +55,18 @@ REHEARSING = (
     ("mkfs.xfs", "-N"),
 )
 
-_MOST_LINKS = 40  # as many as the kernel follows
-
 LIMIT = 30  # seconds for what waits for a server
 _ALIVE = b"."  # begins no pickle
+
+HERE = "\0"  # stands in the words of a command where it finds the file that it works on
+
+_MOST_LINKS = 40  # as many as the kernel follows
+_PASSED_OVER = {
+    errno.ENOENT: "a link that leads nowhere",
+    errno.ELOOP: "a link that leads nowhere",
+    errno.EACCES: "what root may not read",
+    errno.EPERM: "what root may not read",
+}
 
 # The largest header that tells an image's format: ISO 9660 has its magic at 32769.
 HEADER = 0x8200
@@ -87,11 +96,20 @@ class Node:
 
 @dataclass(frozen=True)
 class Entry:
-    """A directory's entry, with the first bytes of a file."""
+    """A directory's entry: itself, and what it leads to, with the first bytes of a file.
+
+    Of what libvirt passes over ``hidden`` says what it is, and there is no ``node``.  ``link`` is
+    the target of a symbolic link, ``linked`` the number of a file's names.
+    """
 
     name: str
-    node: Node
+    file: File
+    node: Node | None = None
+    real: File | None = None
     header: bytes = b""
+    link: str = ""
+    linked: int = 1
+    hidden: str = ""
 
 
 class Reader:
@@ -173,6 +191,19 @@ class Reader:
         """The path without symbolic links; parts that do not exist stay as they are."""
         return os.path.realpath(path)
 
+    def link(self, path: str) -> str:
+        """The target of a symbolic link, even of one that leads nowhere; "" of all else."""
+        with self._looking(path):
+            return os.readlink(path) if os.path.islink(path) else ""
+
+    def file(self, path: str) -> File | None:
+        """What is at a path, links followed, by what it is; ``None`` where nothing is."""
+        with self._looking(path):
+            try:
+                return _file(path, os.stat(path))
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
     def node(self, path: str) -> Node | None:
         """What is at a path, links followed; ``None`` where nothing is."""
         with self._looking(path):
@@ -180,15 +211,6 @@ class Reader:
                 return _node(os.stat(path))
             except (FileNotFoundError, NotADirectoryError):
                 return None
-
-    def file(self, path: str) -> File | None:
-        """What is at a path, links followed, by what it is; ``None`` where nothing is."""
-        with self._looking(path):
-            try:
-                found = os.stat(path)
-            except (FileNotFoundError, NotADirectoryError):
-                return None
-        return File(path, found.st_dev, found.st_ino)
 
     def links(self, path: str) -> list[str]:
         """The path, and what it leads to link by link."""
@@ -218,37 +240,80 @@ class Reader:
         return found
 
     def entries(self, path: str) -> list[Entry]:
-        """One level of a directory, as libvirt reads it.
+        """One level of a directory, as libvirt reads it, and what it passes over.
 
-        Passed over: sockets, pipes, character devices, dangling links, what may not be opened,
-        what vanishes meanwhile, and names with control characters.
+        That is sockets, pipes, character devices, dangling links, what may not be opened, and names
+        with control characters.  What vanishes meanwhile is left out.
         """
-        found = []
-        for name in self.names(path) or []:
-            if not any(char < " " and char not in "\t\n\r" for char in name):
-                entry = self._entry(path, name)
-                if entry:
-                    found.append(entry)
-        return found
+        with self._looking(path):
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            names = sorted(os.listdir(folder))
+            found = [self._entry(path, name, folder) for name in names]
+        finally:
+            os.close(folder)
+        return [entry for entry in found if entry]
 
-    def _entry(self, path: str, name: str) -> Entry | None:
+    def _entry(self, path: str, name: str, folder: int) -> Entry | None:
         full = os.path.join(path, name)
         with self._looking(full):
             try:
-                node = _node(os.stat(full))
-                if node.kind == "other":
-                    return None
-                if node.kind == "dir":
-                    return Entry(name, node)
-                with open(os.open(full, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as file:
-                    if node.kind == "block":
-                        node = _sized(node, file.seek(0, os.SEEK_END))
-                        file.seek(0)
-                    return Entry(name, node, file.read(HEADER) or b"")
+                own = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            except FileNotFoundError:
+                return None
+            link = os.readlink(name, dir_fd=folder) if stat.S_ISLNK(own.st_mode) else ""
+            entry = Entry(name, _file(full, own), link=link, linked=own.st_nlink)
+            if any(char < " " and char not in "\t\n\r" for char in name):
+                return replace(entry, hidden="a name that libvirt passes over")
+            try:
+                with _reached(name, folder) as handle:
+                    return _read(entry, handle)
             except OSError as error:
-                if error.errno in (errno.ENOENT, errno.ELOOP, errno.EACCES, errno.EPERM):
-                    return None
-                raise
+                if error.errno not in _PASSED_OVER:
+                    raise
+                return replace(entry, hidden=_PASSED_OVER[error.errno])
+
+    def leads(self, paths: t.Collection[str]) -> dict[str, File]:
+        """What is at paths that others wrote down, as far as anything is."""
+
+        def look() -> dict[str, File]:
+            found = {}
+            for path in paths:
+                with contextlib.suppress(OSError, ValueError):
+                    found[path] = _file(os.path.realpath(path), os.stat(path))
+            return found
+
+        return self.within("what images are based on", look) if paths else {}
+
+    def stray(self, path: str) -> str:
+        """A link in a path that its owner may have put there to lead elsewhere; else "".
+
+        A link of root's leads where root wants it, and one of a user's to what is the user's.
+        """
+        at, parts, followed = "/", path.split("/"), 0
+        with self._looking(path):
+            while parts and followed < _MOST_LINKS:
+                at = os.path.normpath(os.path.join(at, parts.pop(0)))
+                if not os.path.islink(at):
+                    continue
+                owner, there = os.lstat(at).st_uid, os.path.realpath(at)
+                if owner and os.path.exists(there) and os.stat(there).st_uid != owner:
+                    return at
+                target = os.readlink(at)
+                at = "/" if target.startswith("/") else os.path.dirname(at)
+                parts, followed = [*target.split("/"), *parts], followed + 1
+        return ""
+
+    def maker(self) -> str:
+        """How names begin under which this host makes files, on storage that it may share.
+
+        After the host, which no two have in common, comes its boot.
+        """
+        boot = (self.read("/proc/sys/kernel/random/boot_id") or "").strip().replace("-", "")
+        machine = (self.read("/etc/machine-id") or "").strip()
+        known = machine if re.fullmatch("[0-9a-f]{32}", machine) else boot
+        host = hashlib.sha256(f"poolwright.storage {known}".encode()).hexdigest()
+        return f"{UNFINISHED}{host[:12]}-{boot[:12]}-"
 
     def ends(self, device: str) -> str:
         """A checksum of the first and the last MiB of a device, or `ZEROS`."""
@@ -409,6 +474,51 @@ def _node(found: os.stat_result) -> Node:
         found.st_blocks * 512,
         (found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns),
     )
+
+
+def _file(path: str, found: os.stat_result) -> File:
+    return File(path, found.st_dev, found.st_ino)
+
+
+@contextlib.contextmanager
+def _reached(name: str, folder: int) -> t.Iterator[int]:
+    """The descriptor of what an entry leads to, which opens nothing yet."""
+    handle = os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _read(entry: Entry, handle: int) -> Entry:
+    found = os.fstat(handle)
+    node = _node(found)
+    if node.kind == "other":
+        return replace(entry, hidden="a pipe, a socket or a device")
+    real = os.path.realpath(entry.file.path) if entry.link else entry.file.path
+    entry = replace(entry, node=node, real=_file(real, found))
+    if node.kind == "dir":
+        return entry
+    with _opened(f"/proc/self/fd/{handle}", found.st_uid) as file:
+        if node.kind == "block":
+            node = _sized(node, file.seek(0, os.SEEK_END))
+            file.seek(0)
+        return replace(entry, node=node, header=file.read(HEADER) or b"")
+
+
+def _opened(path: str, owner: int) -> io.FileIO:
+    """A file to read; as its owner where a server keeps root out, as libvirt does it."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return open(os.open(path, flags), "rb", 0)
+    except PermissionError:
+        if os.geteuid() or not owner:
+            raise
+        os.seteuid(owner)
+        try:
+            return open(os.open(path, flags), "rb", 0)
+        finally:
+            os.seteuid(0)
 
 
 def _sized(node: Node, size: int) -> Node:

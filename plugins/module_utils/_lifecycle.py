@@ -12,13 +12,16 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from ._model import Pool, Refused, Seen, Stored, Volume
+from ._model import UNFINISHED, Pool, Refused, Seen, Stored, Volume
 from ._plan import Steps
 from ._pools.base import Backend
 from ._registry import Registry
 from ._size import Size, round_up, show
-from ._tools import files
 from ._volumes.base import Room, Volumes, Wanted
+
+# What volumes are based on: paths, or files by device and inode.
+_Key = t.Union[str, t.Tuple[int, int]]
+_Above = t.Mapping[_Key, t.Sequence[Volume]]
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,14 @@ def _leave(
 
 
 def listed(stored: Stored, volumes: t.Sequence[Volume]) -> bool:
-    """Whether libvirt's list of the volumes is the one that it would make now."""
+    """Whether libvirt's list of the volumes is the one that it would make now.
+
+    Unfinished files, which come and go, do not count.
+    """
+    if stored.listing is None:
+        return True
     there = {" ".join(f"{v.name} {v.path}".split()) for v in volumes if v.listed}
-    return stored.listing is None or stored.listing == there
+    return {line for line in stored.listing if not line.startswith(UNFINISHED)} == there
 
 
 def volume_faults(
@@ -133,17 +141,23 @@ def volume_faults(
 def _space_faults(
     pool: Pool, volumes: Volumes, wish: Wanted, there: Volume | None, room: Room
 ) -> t.Iterator[str]:
-    own = there.capacity if there else 0
     capacity, allocation = _sizes(volumes, wish, there, room)
-    if capacity <= 0:
+    if capacity <= 0 and (wish.capacity or there is None):
         yield f"{wish.name}: nothing of pool {pool.name} is free for it"
         return
     if allocation > capacity:
         yield f"{wish.name}: allocation {show(allocation)} is more than capacity {show(capacity)}"
-    cost = volumes.cost(wish, capacity, allocation) - volumes.cost(wish, own, 0)
-    fault = room.take(cost, wish, there)
+    fault = room.take(_cost(volumes, wish, there, capacity, allocation), wish, there)
     if fault:
         yield f"{wish.name}: {fault}"
+
+
+def _cost(
+    volumes: Volumes, wish: Wanted, there: Volume | None, capacity: int, allocation: int
+) -> int:
+    if there:
+        return volumes.more(wish, there, capacity, allocation)
+    return volumes.cost(wish, capacity, allocation)
 
 
 def _freed(volumes: Volumes, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]) -> Room:
@@ -165,38 +179,51 @@ def volume_steps(
 
     Removals come first, so that what they free can be used.
     """
-    going = [seen[wish.name] for wish in wanted if not wish.present and wish.name in seen]
-    staying = [volume for volume in seen.values() if volume not in going]
-    for volume in volumes.removal(list(_top_first(going))):
-        yield volume.name, _remove(volumes, volume, staying)
+    names = dict.fromkeys(wish.name for wish in wanted if not wish.present and wish.name in seen)
+    above = _above([volume for volume in seen.values() if volume.name not in names])
+    for volume in volumes.removal(_top_first([seen[name] for name in names])):
+        yield volume.name, _remove(volumes, volume, above)
     room = _freed(volumes, wanted, seen)
     for wish in wanted:
         if wish.present:
-            yield wish.name, _want(volumes, wish, seen.get(wish.name), room, allow)
+            there = seen.get(wish.name)
+            yield wish.name, _want(volumes, wish, there, room, allow, above)
 
 
 def _want(
-    volumes: Volumes, wish: Wanted, there: Volume | None, room: Room, allow: t.Collection[str]
+    volumes: Volumes,
+    wish: Wanted,
+    there: Volume | None,
+    room: Room,
+    allow: t.Collection[str],
+    above: _Above,
 ) -> Steps:
     capacity, allocation = _sizes(volumes, wish, there, room)
+    room.take(_cost(volumes, wish, there, capacity, allocation), wish, there)
     if there is None:
-        room.take(volumes.cost(wish, capacity, allocation), wish, None)
         yield from volumes.create(wish, capacity, allocation)
         return
+    if capacity != there.capacity:
+        yield from _resize(volumes, there, capacity, allow, above)
+    yield from volumes.allocate(there, allocation)
+    yield from volumes.permit(there, wish.permissions)
+
+
+def _resize(
+    volumes: Volumes, there: Volume, capacity: int, allow: t.Collection[str], above: _Above
+) -> Steps:
     own = there.capacity
+    volumes.resizable(there, capacity)
     if capacity < own and "shrink" not in allow:
         raise Refused(
             f"Nothing was changed: volume {there.name} has {show(own)}, and {show(capacity)} is "
             f"less. Write capacity: {show(own)} to keep it, or consent with allow: [shrink] to cut "
             "off its end."
         )
-    if capacity != own:
-        if capacity < own:
-            _unused(there)
-        room.take(volumes.cost(wish, capacity, 0) - volumes.cost(wish, own, 0), wish, there)
-        yield from volumes.resize(there, capacity)
-    yield from volumes.allocate(there, allocation)
-    yield from files.permissions(there.path, wish.permissions, there.permissions)
+    if capacity < own:
+        _unused(there)
+        _bare(there, above, "shrunk")
+    yield from volumes.resize(there, capacity)
 
 
 def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> tuple[int, int]:
@@ -207,25 +234,58 @@ def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> 
     return capacity, _bytes(wish.allocation, room, wish, there, 1)
 
 
-def _top_first(volumes: t.Sequence[Volume]) -> t.Iterator[Volume]:
-    """The volumes, each before the one that it is based on."""
-    left = list(volumes)
-    while left:
-        below = {volume.backing_path for volume in left}
-        top = [volume for volume in left if volume.path not in below] or left
-        yield from top
-        left = [volume for volume in left if volume not in top]
+def _keys(volume: Volume) -> set[_Key]:
+    """What a volume is known by to those that are based on it."""
+    files = {(file.device, file.inode) for file in (volume.file, volume.real) if file}
+    return {volume.path, *files}
 
 
-def _remove(volumes: Volumes, there: Volume, staying: t.Sequence[Volume]) -> Steps:
+def _above(volumes: t.Iterable[Volume]) -> _Above:
+    """The volumes, by what they are based on."""
+    found: dict[_Key, list[Volume]] = {}
+    for volume in volumes:
+        below = [(file.device, file.inode) for file in volume.below]
+        for key in {*below, *([volume.backing_path] if volume.backing_path else ())}:
+            found.setdefault(key, []).append(volume)
+    return found
+
+
+def _based_on(volume: Volume, above: _Above) -> dict[str, Volume]:
+    found = (each for key in _keys(volume) for each in above.get(key, ()))
+    return {each.name: each for each in found if each.name != volume.name}
+
+
+def _top_first(volumes: t.Sequence[Volume]) -> list[Volume]:
+    """The volumes, each before what it is based on."""
+    above = _above(volumes)
+    waiting = {volume.name: _based_on(volume, above) for volume in volumes}
+    below: dict[str, list[Volume]] = {volume.name: [] for volume in volumes}
+    for volume in volumes:
+        for name in waiting[volume.name]:
+            below[name].append(volume)
+    first = [volume for volume in volumes if not waiting[volume.name]]
+    for volume in first:
+        for base in below[volume.name]:
+            del waiting[base.name][volume.name]
+            if not waiting[base.name]:
+                first.append(base)
+    return first + [volume for volume in volumes if waiting[volume.name]]  # based on each other
+
+
+def _remove(volumes: Volumes, there: Volume, above: _Above) -> Steps:
     _unused(there)
-    above = [volume.name for volume in staying if volume.backing_path == there.path]
-    if above:
-        raise Refused(
-            f"Nothing was changed: volume {there.name} is not removed, because "
-            f"{', '.join(above)} is based on it. Remove that first."
-        )
+    _bare(there, above, "removed")
     yield from volumes.delete(there)
+
+
+def _bare(there: Volume, above: _Above, what: str) -> None:
+    names = sorted(_based_on(there, above))
+    if names:
+        raise Refused(
+            f"Nothing was changed: volume {there.name} is not {what}, because "
+            f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} based on it. Remove "
+            f"{'that' if len(names) == 1 else 'those'} first."
+        )
 
 
 def _unused(volume: Volume) -> None:

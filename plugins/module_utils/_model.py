@@ -13,6 +13,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+UNFINISHED = ".poolwright-"  # how the names of files begin that are being made
+
 
 class Refused(Exception):
     """The task would lose something, contradicts itself, or cannot be right on this host.
@@ -161,6 +163,11 @@ class Volume:
 
     ``listed`` tells whether libvirt shows such a volume: it passes over thin and inactive ones.
     ``users`` says in words who has it open; ``data`` whether it may hold any.
+
+    A file is known by ``file``, which is the entry of its directory, and by ``real``, which that
+    leads to: something else where ``link`` is its target.  ``linked`` counts its names, ``node``
+    is the number of the device whose node it is, and ``below`` is what it is based on, as far as
+    that is there.  ``probed`` tells that only its content says that it has its format.
     """
 
     name: str
@@ -184,6 +191,13 @@ class Volume:
     number: int = 0  # of a partition
     written: str = ""  # the format that libvirt's XML gives it, where that is not ``format``
     users: tuple[str, ...] = ()
+    file: File | None = None
+    real: File | None = None
+    link: str = ""
+    linked: int = 1
+    node: str = ""
+    below: tuple[File, ...] = ()
+    probed: bool = False
 
 
 @dataclass(frozen=True)

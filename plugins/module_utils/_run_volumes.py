@@ -85,6 +85,7 @@ class _Task:
         backend, volumes = _active_pool(host, registry, name, stored.pool)
         seen = {volume.name: volume for volume in volumes.look(host, users=self._takes_away)}
         wanted = volumes.named(self._wanted(host, seen), seen)
+        seen = _as_said(volumes, wanted, seen)
         if self.purge:
             wanted += _purged(wanted, seen.values())
         faults = list(_lifecycle.volume_faults(backend.pool, volumes, wanted, seen))
@@ -121,6 +122,17 @@ class _Task:
     def _takes_away(self) -> bool:
         absent = any(row["state"] == "absent" for row in self.rows)
         return self.purge or absent or "shrink" in self.params["allow"]
+
+
+def _as_said(
+    volumes: Volumes, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]
+) -> dict[str, Volume]:
+    """What is seen, each volume with the format that the task says of it, if it can have that."""
+    said = {wish.name: wish.format for wish in wanted if wish.format}
+    return {
+        name: volumes.told(volume, said[name]) if name in said else volume
+        for name, volume in seen.items()
+    }
 
 
 def _purged(wanted: t.Sequence[Wanted], seen: t.Iterable[Volume]) -> list[Wanted]:

@@ -10,10 +10,21 @@ import contextlib
 import errno
 import io
 import os
-import shutil
 import typing as t
 
-from ._host import LIMIT, MIB, Exec, HostError, Reader, failed, identify, open_device, read_ends
+from . import _inside
+from ._host import (
+    HERE,
+    LIMIT,
+    MIB,
+    Exec,
+    HostError,
+    Reader,
+    failed,
+    identify,
+    open_device,
+    read_ends,
+)
 from ._model import Claim, Device, File, Place
 
 # Commands that destroy nothing, by how they begin.  All others need a claim.
@@ -23,7 +34,6 @@ HARMLESS = (
     ("lvm", "lvcreate"),
     ("mount",),
     ("partx", "--update"),
-    ("qemu-img", "create"),  # under a name that nobody has
     ("systemctl", "daemon-reload"),
     ("udevadm", "settle"),
     ("umount",),
@@ -37,6 +47,7 @@ class Writer(Reader):
 
     def __init__(self, execute: Exec) -> None:
         super().__init__(execute)
+        self._making: dict[str, _inside.Making] = {}
         self._claims: tuple[Claim, ...] = ()
         self._ends: dict[str, str] = {}  # of devices, after the last step of ours on each
 
@@ -118,21 +129,21 @@ class Writer(Reader):
     def mkdir(self, path: str, mode: str, owner: int, group: int) -> None:
         """Makes a directory and its parents; only the last one gets the permissions."""
         with self._looking(path):
-            parent = os.path.dirname(path)
-            os.makedirs(parent, mode=0o755, exist_ok=True)
-            os.mkdir(path, 0o700)
-            os.chown(path, owner, group)
-            os.chmod(path, int(mode, 8))
-            _sync(parent)
+            _inside.make_folder(path, int(mode, 8), owner, group)
 
-    def chmod(self, path: str, mode: str) -> None:
-        with self._looking(path):
-            os.chmod(path, int(mode, 8))
+    def chmod(
+        self, path: str, mode: str, seen: File | None = None, place: File | None = None
+    ) -> None:
+        """Changes the mode; of what was ``seen`` in a directory, if that is told."""
+        with self._looking(path), _led(path, seen, place) as there:
+            os.chmod(there, int(mode, 8))
 
-    def chown(self, path: str, owner: int, group: int) -> None:
+    def chown(
+        self, path: str, owner: int, group: int, seen: File | None = None, place: File | None = None
+    ) -> None:
         """Changes the owner, the group or both; -1 leaves one as it is."""
-        with self._looking(path):
-            os.chown(path, owner, group)
+        with self._looking(path), _led(path, seen, place) as there:
+            os.chown(there, owner, group)
 
     def write(self, path: str, text: str, mode: str) -> None:
         """Replaces a file: a reader, and a power cut, see the old one or the new one, whole."""
@@ -188,10 +199,14 @@ class Writer(Reader):
             os.rmdir(path)
             _sync(os.path.dirname(path))
 
-    def rmtree(self, path: str) -> None:
-        with self._looking(path):
-            shutil.rmtree(path)
-            _sync(os.path.dirname(path))
+    def unlink(self, seen: File, place: File) -> None:
+        """Takes away a name in a directory that others may write to."""
+        with self._looking(seen.path):
+            _inside.unlink(seen, place)
+
+    def rmtree(self, seen: File) -> None:
+        with self._looking(seen.path):
+            _inside.remove_tree(seen)
 
     def zero_ends(self, device: Device) -> None:
         """Writes zeros over the first and the last MiB of a device that nobody else has."""
@@ -199,37 +214,74 @@ class Writer(Reader):
             self._compare(device, *identify(file))
             zero_both_ends(file)
 
-    def make_file(self, making: str, size: int, allocation: int) -> None:
+    def make_file(self, place: File, name: str, size: int, allocation: int) -> None:
         """Makes a raw file, of which the first ``allocation`` bytes are reserved."""
-        with self._looking(making), _private(making) as file:
-            file.truncate(size)
+        with self._new(place, name) as making:
+            making.file.truncate(size)
             if allocation:
-                os.posix_fallocate(file.fileno(), 0, allocation)
+                os.posix_fallocate(making.file.fileno(), 0, allocation)
 
-    def publish(self, path: str, making: str, mode: str, owner: int, group: int) -> None:
+    def make_image(self, place: File, name: str, argv: t.Sequence[str]) -> None:
+        """Makes a file with a tool, which finds it at `HERE`."""
+        with self._new(place, name) as making:
+            self._tool(argv, making.path, f"{place.path}/{name}")
+
+    @contextlib.contextmanager
+    def _new(self, place: File, name: str) -> t.Iterator[_inside.Making]:
+        with self._looking(f"{place.path}/{name}"):
+            making = _inside.Making(place, self.maker())
+            try:
+                yield making
+            except BaseException:
+                making.discard()
+                raise
+            self._making[f"{place.path}/{name}"] = making
+
+    def _tool(self, argv: t.Sequence[str], path: str, shown: str) -> None:
+        code, output, errors = self._bounded([word.replace(HERE, path) for word in argv], "", 0)
+        if code:
+            told = failed([word.replace(HERE, shown) for word in argv], output, errors)
+            raise HostError(told.replace(path, shown))
+
+    def publish(self, place: File, name: str, mode: str, owner: int, group: int) -> None:
         """Gives a finished file its permissions and its name; never replaces another one."""
+        path = f"{place.path}/{name}"
+        making = self._making.pop(path)
         with self._looking(path):
-            if os.path.lexists(path):
-                raise FileExistsError(errno.EEXIST, "it has appeared meanwhile")
-            with open(making, "r+b") as file:
-                os.fchown(file.fileno(), owner, group)
+            try:
+                os.fchown(making.file.fileno(), owner, group)
                 # A file system without modes, such as vfat, need not take the one nobody asked for.
                 with contextlib.suppress(*(() if mode else (PermissionError,))):
-                    os.fchmod(file.fileno(), int(mode or "0600", 8))
-                os.fsync(file.fileno())
-            os.rename(making, path)
-            _sync(os.path.dirname(path))
+                    os.fchmod(making.file.fileno(), int(mode or "0600", 8))
+                making.publish(name)
+            except OSError:
+                making.discard()
+                raise
 
-    def truncate(self, path: str, size: int) -> None:
-        with self._looking(path), open(path, "r+b") as file:
+    def truncate(self, seen: File, place: File, size: int) -> None:
+        with self._looking(seen.path), _inside.file(seen, place) as (file, _path):
             file.truncate(size)
             os.fsync(file.fileno())
 
-    def allocate(self, path: str, allocation: int) -> None:
+    def allocate(self, seen: File, place: File, allocation: int) -> None:
         """Reserves the first ``allocation`` bytes of a file."""
-        with self._looking(path), open(path, "r+b") as file:
+        with self._looking(seen.path), _inside.file(seen, place) as (file, _path):
             os.posix_fallocate(file.fileno(), 0, allocation)
             os.fsync(file.fileno())
+
+    def resize_image(self, seen: File, place: File, argv: t.Sequence[str]) -> None:
+        """Lets a tool work on a file, which it finds at `HERE`."""
+        with self._looking(seen.path), _inside.file(seen, place) as (_file, path):
+            self._tool(argv, path, seen.path)
+
+
+@contextlib.contextmanager
+def _led(path: str, seen: File | None, place: File | None) -> t.Iterator[str]:
+    if seen:
+        with _inside.reached(seen, place) as there:
+            yield there
+    else:
+        yield path
 
 
 def zero_both_ends(file: io.FileIO) -> None:

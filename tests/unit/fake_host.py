@@ -36,6 +36,7 @@ A disk's ``table`` is what parted prints of it, ``types`` are the partition type
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import struct
 import typing as t
@@ -70,6 +71,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils._tools.fs impor
 GIB = 1 << 30
 EXTENT = 4 << 20
 MACHINE = "0123456789abcdef0123456789abcdef"
+BOOT = "/proc/sys/kernel/random/boot_id"
 Said = t.Mapping[str, t.Any]
 
 
@@ -91,7 +93,7 @@ class FakeHost(Reader):
         super().__init__(self._answer)
         self.said = said
         self.asked: list[str] = []
-        self.files: dict[str, str] = {"/etc/machine-id": MACHINE + "\n"}
+        self.files: dict[str, str] = {"/etc/machine-id": MACHINE + "\n", BOOT: f"{MACHINE}\n"}
         self.folders: dict[str, list[str]] = {}
         self.nodes: dict[str, Node] = {}
         self._put_pools()
@@ -225,12 +227,39 @@ class FakeHost(Reader):
 
     def entries(self, path: str) -> list[Entry]:
         inside = self._get("paths")[path].get("inside", {})
-        return [
-            Entry(
-                name, _node({"kind": "file", "mode": "0600", **inside[name]}), _header(inside[name])
-            )
-            for name in sorted(inside if isinstance(inside, dict) else {})
-        ]
+        names = sorted(inside if isinstance(inside, dict) else {})
+        return [self._said_entry(f"{path}/{name}", name, inside[name]) for name in names]
+
+    def _said_entry(self, path: str, name: str, said: Said) -> Entry:
+        own = self._identity(path, said)
+        if "hidden" in said:
+            return Entry(name, own, hidden=said["hidden"])
+        link = str(said.get("link", ""))
+        real = self._identity(link if link else path, said)
+        node = _node({"kind": "file", "mode": "0600", **said}, said.get("device", ""))
+        return Entry(name, own, node, real, _header(said), link, said.get("linked", 1))
+
+    def _identity(self, path: str, said: Said) -> File:
+        return File(path, 1, said.get("inode", zlib.crc32(path.encode())))
+
+    def file(self, path: str) -> File | None:
+        return self._identity(self.real(path), {}) if self.node(path) else None
+
+    def link(self, path: str) -> str:
+        return str((self._get("paths").get(path) or {}).get("link", ""))
+
+    def stray(self, path: str) -> str:
+        return str((self._get("paths").get(path) or {}).get("stray", ""))
+
+    def leads(self, paths: t.Collection[str]) -> dict[str, File]:
+        """What is in the directories that the case tells of."""
+        there = {
+            os.path.normpath(f"{folder}/{name}"): self._identity(f"{folder}/{name}", said)
+            for folder, what in self._get("paths").items()
+            for name, said in (_inside(what)).items()
+        }
+        found = {path: there.get(os.path.normpath(path)) for path in paths}
+        return {path: file for path, file in found.items() if file}
 
     def ends(self, device: str) -> str:
         return "noise" if self._disk(device).get("noise") else ZEROS
@@ -254,10 +283,6 @@ class FakeHost(Reader):
 
     def links(self, path: str) -> list[str]:
         return [path, *((self._get("paths").get(path) or {}).get("links", ()))]
-
-    def file(self, path: str) -> File | None:
-        node = self.node(path)
-        return File(path, 1, zlib.crc32(self.real(path).encode())) if node else None
 
     def rehearse(self, *argv: str) -> tuple[int, str, str]:
         self.asked.append(shlex.join(argv))
@@ -404,6 +429,11 @@ class FakeHost(Reader):
             return "".join(f"{line}\n" for line in (daemon.get("listings") or {}).get(name, ()))
         assert command == "pool-dumpxml", words
         return self.files[f"{_registry.FOLDER}/{name}.xml"]
+
+
+def _inside(what: t.Any) -> Said:
+    inside = (what or {}).get("inside")
+    return inside if isinstance(inside, dict) else {}
 
 
 def _node(said: Said, device: str = "") -> Node:

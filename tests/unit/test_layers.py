@@ -23,9 +23,10 @@ SOURCES = sorted([*UTILS.rglob("*.py"), *MODULES.glob("*.py")])
 NAMES = [str(path.relative_to(ROOT / "plugins")) for path in SOURCES]
 
 # What only the files that touch the machine may import, and what only one file may.
-MACHINE = ("_kernel", "_host", "_writer", "_process")
+MACHINE = ("_kernel", "_host", "_inside", "_writer", "_process")
 ONLY = {
     MACHINE: {
+        "ctypes",
         "errno",
         "fcntl",
         "grp",
@@ -47,7 +48,8 @@ MAY = {
     "_size": set(),
     "_kernel": set(),
     "_host": {"_kernel", "_model"},
-    "_writer": {"_model", "_host"},
+    "_inside": {"_model"},
+    "_writer": {"_model", "_host", "_inside"},
     "_process": {"_model"},
     "_plan": {"_model", "_host", "_writer"},
     "_xml": {"_model"},

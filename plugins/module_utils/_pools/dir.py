@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from .. import _options
 from .._host import Node, Reader
 from .._kernel import Mount
-from .._model import Pool, Seen
+from .._model import File, Pool, Seen
 from .._plan import Action, Steps, run
 from .._tools import files, fs
 from .._volumes.files import Files
@@ -36,13 +36,19 @@ _SHARED = (
 
 @dataclass(frozen=True)
 class SeenDirectory(Seen):
-    """``inside`` are its entries; ``cow`` is "yes", "no", or "" where not asked."""
+    """``inside`` are its entries; ``cow`` is "yes", "no", or "" where not asked.
+
+    ``link`` is the target of the path, where that is a symbolic link, and ``stray`` a link in it
+    that leads where its owner wants.
+    """
 
     node: Node | None = None
+    there: File | None = None
+    link: str = ""
+    stray: str = ""
     inside: tuple[str, ...] = ()
     cow: str = ""
     mounts: tuple[str, ...] = ()
-    real: str = ""
 
 
 class Dir(Backend[SeenDirectory]):
@@ -73,10 +79,10 @@ class Dir(Backend[SeenDirectory]):
         return frozenset({f"directory {host.real(pool.path)}"} if pool.type == "dir" else ())
 
     def probe(self, host: Reader) -> SeenDirectory:
-        path = self.pool.path
-        node = host.node(path)
+        path, stray = self.pool.path, host.stray(self.pool.path)
+        node, link = host.node(path), host.link(path)
         if node is None:
-            return SeenDirectory("missing")
+            return SeenDirectory("missing", link=link, stray=stray)
         if node.kind != "dir":
             raise self.nothing(
                 f"{path}, the directory of pool {self.pool.name}, is there and is not a directory. "
@@ -86,10 +92,12 @@ class Dir(Backend[SeenDirectory]):
         return SeenDirectory(
             state="ready",
             node=node,
+            there=host.file(host.real(path)),
+            link=link,
+            stray=stray,
             inside=tuple(host.names(path) or []),
             cow=self._cow(host),
             mounts=tuple(_mounted(host.mounts(), host.real(path))),
-            real=host.real(path),
             capacity=capacity,
             available=available,
             allocation=capacity - available,
@@ -103,29 +111,49 @@ class Dir(Backend[SeenDirectory]):
         return "no" if "C" in flags else "yes"
 
     def build(self, seen: SeenDirectory) -> Steps:
+        self._led(seen)
+        if seen.link:
+            raise self.nothing(
+                f"{self.pool.path}, the directory of pool {self.pool.name}, is a link to "
+                f"{seen.link}, which is not there. Make that, or remove the link."
+            )
         yield files.make_directory(self.pool.path, self.pool.permissions)
         if self.pool.cow == "no":
             yield _copy_on_write(self.pool)
 
     def amend(self, seen: SeenDirectory) -> Steps:
+        steps: list[Action] = []
         if seen.node:
-            yield from files.permissions(self.pool.path, self.permissions, seen.node.permissions)
+            there = seen.node.permissions
+            steps += files.permissions(self.pool.path, self.permissions, there, seen.there)
         if self.pool.cow and self.pool.cow != seen.cow:
-            yield _copy_on_write(self.pool)
+            steps.append(_copy_on_write(self.pool))
+        if steps:
+            self._led(seen)
+        yield from steps
 
     def delete(self, seen: SeenDirectory) -> Steps:
-        if seen.real in _SHARED or seen.mounts:
-            what = (
-                f"{', '.join(seen.mounts)} is mounted there" if seen.mounts else "others live in it"
-            )
+        if seen.there is None:
+            return
+        self._led(seen)
+        why = f"it is a link to {seen.link}" if seen.link else ""
+        if seen.there.path in _SHARED:
+            why = "others live in it"
+        if seen.mounts:
+            why = f"{', '.join(seen.mounts)} is mounted there"
+        if why:
             raise self.nothing(
                 f"{self.pool.path}, the directory of pool {self.pool.name}, is not removed, "
-                f"because {what}. Forget the pool with state: absent."
+                f"because {why}. Forget the pool with state: absent."
             )
         if seen.inside:
-            yield files.remove_tree(self.pool.path, seen.inside)
-        elif seen.node:
+            yield files.remove_tree(seen.there, seen.inside)
+        else:
             yield files.remove_directory(self.pool.path)
+
+    def _led(self, seen: SeenDirectory) -> None:
+        if seen.stray:
+            raise self.nothing(files.led(self.pool.path, seen.stray))
 
     def volumes(self) -> Files:
         return Files(self.pool.path)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import shlex
 import typing as t
 
-from .._model import Permissions
+from .._model import UNFINISHED, File, Permissions
 from .._plan import Action, Steps, call
 
 DEFAULT_DIRECTORY_MODE = "0711"  # libvirt's for a directory that it makes
@@ -24,52 +24,115 @@ def make_directory(path: str, wanted: Permissions) -> Action:
     command = f"install --directory --mode={mode}"
     command += f" --owner={owner}" if owner >= 0 else ""
     command += f" --group={group}" if group >= 0 else ""
-    command += f" {shlex.quote(path)}"
+    command += f" {quoted(path)}"
     text = f"make directory {path}"
     return call(text, "mkdir", path, mode, owner, group, command=command)
 
 
-def permissions(path: str, wanted: Permissions, there: Permissions) -> Steps:
-    """Steps from the permissions that are there to what is said of those that are wanted."""
+def permissions(
+    path: str,
+    wanted: Permissions,
+    there: Permissions,
+    seen: File | None = None,
+    place: File | None = None,
+) -> Steps:
+    """Steps from the permissions that are there to what is said of those that are wanted.
+
+    ``seen`` is whose they are, in a directory ``place``, where others could change what is there.
+    """
     owner = None if wanted.owner == there.owner else wanted.owner
     group = None if wanted.group == there.group else wanted.group
     if owner is not None or group is not None:
         text = f"change the owner of {path}"
         whom = f"{'' if owner is None else owner}{'' if group is None else f':{group}'}"
-        command = f"chown {whom} {shlex.quote(path)}"
-        yield call(text, "chown", path, *_ids(owner, group), command=command)
+        command = f"chown {whom} {quoted(path)}"
+        yield call(text, "chown", path, *_ids(owner, group), seen, place, command=command)
     if wanted.mode and wanted.mode != there.mode:
         text = f"change the mode of {path} to {wanted.mode}"
-        yield call(
-            text, "chmod", path, wanted.mode, command=f"chmod {wanted.mode} {shlex.quote(path)}"
-        )
+        command = f"chmod {wanted.mode} {quoted(path)}"
+        yield call(text, "chmod", path, wanted.mode, seen, place, command=command)
 
 
 def write(path: str, content: str, mode: str, text: str) -> Action:
     """Replaces a file as a whole; its content is in the diff, not in the command."""
-    command = f"install --mode={mode} /dev/stdin {shlex.quote(path)}"
+    command = f"install --mode={mode} /dev/stdin {quoted(path)}"
     return call(text, "write", path, content, mode, command=command)
 
 
 def link(path: str, target: str, text: str) -> Action:
-    command = f"ln --symbolic {shlex.quote(target)} {shlex.quote(path)}"
+    command = f"ln --symbolic {quoted(target)} {quoted(path)}"
     return call(text, "symlink", path, target, command=command)
 
 
 def remove(path: str, text: str, risk: str = "") -> Action:
-    return call(text, "remove", path, risk=risk, command=f"rm {shlex.quote(path)}")
+    return call(text, "remove", path, risk=risk, command=f"rm {quoted(path)}")
+
+
+def remove_from(place: File, seen: File, text: str, **facts: t.Any) -> Action:
+    """Takes away a name in a directory that others may write to."""
+    command = f"rm {quoted(seen.path)}"
+    return call(text, "unlink", seen, place, command=command, **facts)
 
 
 def remove_directory(path: str) -> Action:
     """Removes a directory that is empty."""
-    return call(f"remove directory {path}", "rmdir", path, command=f"rmdir {shlex.quote(path)}")
+    return call(f"remove directory {path}", "rmdir", path, command=f"rmdir {quoted(path)}")
 
 
-def remove_tree(path: str, inside: t.Sequence[str]) -> Action:
+def remove_tree(seen: File, inside: t.Sequence[str]) -> Action:
     """Removes a directory with what is in it, which needs consent."""
-    named = ", ".join(inside[:3]) + (f" and {len(inside) - 3} more" if len(inside) > 3 else "")
-    text = f"remove directory {path} with {named}"
-    return call(text, "rmtree", path, risk="delete", command=f"rm --recursive {shlex.quote(path)}")
+    named = ", ".join(shown(name) for name in inside[:3])
+    named += f" and {len(inside) - 3} more" if len(inside) > 3 else ""
+    text = f"remove directory {seen.path} with {named}"
+    command = f"rm --recursive {quoted(seen.path)}"
+    return call(text, "rmtree", seen, risk="delete", command=command)
+
+
+def make_raw(place: File, name: str, capacity: int, allocation: int, text: str) -> Action:
+    made = quoted(making(place))
+    command = f"truncate --size={capacity} {made}"
+    command += f" && fallocate --length={allocation} {made}" if allocation else ""
+    return call(text, "make_file", place, name, capacity, allocation, command=command)
+
+
+def publish(place: File, name: str, wanted: Permissions) -> Action:
+    """Gives what has been made for a name its permissions and the name."""
+    command = f"mv --no-clobber {quoted(making(place))} {quoted(f'{place.path}/{name}')}"
+    text = f"give volume {shown(name)} its name"
+    ids = _ids(wanted.owner, wanted.group)
+    return call(text, "publish", place, name, wanted.mode, *ids, command=command)
+
+
+def led(path: str, stray: str) -> str:
+    """Why nothing is written to a directory whose path goes through a link of somebody's."""
+    return (
+        f"{path} leads through {stray}, a link that its owner can let lead elsewhere. Name the "
+        "path that it leads to now, or let root own the link "
+        f"(chown --no-dereference root {stray})."
+    )
+
+
+def making(place: File) -> str:
+    """What is shown as the name of a file that is being made, which nobody can foretell."""
+    return f"{place.path}/{UNFINISHED}XXXXXXXX"
+
+
+def quoted(path: str) -> str:
+    """A path as a word of shell, whatever bytes it is made of."""
+    if path.isprintable():
+        return shlex.quote(path)
+    return "$'" + "".join(map(_escaped, path)).replace("'", "\\'") + "'"
+
+
+def shown(name: str) -> str:
+    """A file's name as a message can show it."""
+    return name if name.isprintable() else "".join(map(_escaped, name))
+
+
+def _escaped(char: str) -> str:
+    if char.isprintable():
+        return "\\\\" if char == "\\" else char
+    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
 
 
 def _ids(owner: int | None, group: int | None) -> tuple[int, int]:

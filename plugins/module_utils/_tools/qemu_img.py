@@ -10,11 +10,16 @@ and, for qcow2, docs/interop/qcow2.txt of QEMU.
 
 from __future__ import annotations
 
+import json
+import re
 import struct
 import typing as t
 from dataclasses import dataclass
 
-from .._plan import Action, run
+from .._host import HERE
+from .._model import File, Volume
+from .._plan import Action, call
+from . import files
 
 # What a new volume can be; others are seen and kept.
 CREATABLE = ("raw", "qcow2")
@@ -31,6 +36,12 @@ class Image:
     features: tuple[str, ...] = ()
     backing_path: str = ""
     backing_format: str = ""
+    data_file: str = ""
+
+
+# What begins a name of a file that has a protocol before it.
+_FILES = ("file:", "host_device:")
+_DESCRIPTOR = b"# Disk DescriptorFile"  # of vmdk images that are in other files
 
 
 class _Kind(t.NamedTuple):
@@ -53,7 +64,7 @@ _KINDS = (
     _Kind("vmdk", b"KDMV", 0, ("<I", 4, (1, 2, 3)), ("<Q", 12, 512)),
 )
 
-_BACKING_FORMAT = 0xE2792ACA  # header extension
+_BACKING_FORMAT, _DATA_FILE_NAME = 0xE2792ACA, 0x44415441  # header extensions
 _LAZY_REFCOUNTS = 1 << 0  # compatible feature
 _DATA_FILE = 1 << 2  # incompatible features
 _EXTENDED_L2 = 1 << 4
@@ -70,26 +81,73 @@ def read(header: bytes) -> Image:
         layout, at, unit = kind.capacity
         count = _number(header, layout, at) if layout else None
         capacity = None if count is None else count * unit
-        return _qcow2(header, capacity) if kind.format == "qcow2" else Image(kind.format, capacity)
+        if kind.format == "qcow2":
+            return _qcow2(header, capacity)
+        return Image(kind.format, capacity, backing_path=_backing(header, kind.format))
     return Image("raw")
 
 
-def create(text: str, path: str, format: str, capacity: int) -> Action:
+def names(header: bytes, image: Image) -> list[str]:
+    """All files that an image may need besides itself, as its header has them written.
+
+    More rather than less: what is no file's name leads nowhere.
+    """
+    found = [image.backing_path, image.data_file]
+    if image.format == "vmdk" or header.startswith(_DESCRIPTOR):
+        found += [_text(name) for name in re.findall(rb'"([^"\0\n]+)"', header)]
+    for text in tuple(found):
+        found.append(text.partition(":")[2] if text.startswith(_FILES) else "")
+        found += _strings(text[len("json:") :]) if text.startswith("json:") else []
+    return [text for text in dict.fromkeys(found) if text]
+
+
+def _strings(text: str) -> list[str]:
+    """All strings in a piece of JSON, those in it that are JSON themselves included."""
+    try:
+        left, found = [json.loads(text)], []
+    except (ValueError, RecursionError):
+        return []
+    while left:
+        part = left.pop()
+        if isinstance(part, str):
+            found += _strings(part[len("json:") :]) if part.startswith("json:") else [part]
+            found += [part.partition(":")[2]] if part.startswith(_FILES) else []
+        elif isinstance(part, (list, dict)):
+            left += part.values() if isinstance(part, dict) else part
+    return found
+
+
+def create(place: File, name: str, text: str, format: str, capacity: int) -> Action:
     """Makes an image; qemu-img counts in sectors and rounds up to them."""
-    argv = ("qemu-img", "create", "-q", "-f", format, "-o", "compat=1.1", path, str(capacity))
-    return run(text, *argv)
+    argv = ("qemu-img", "create", "-q", "-f", format, "-o", "compat=1.1", HERE, str(capacity))
+    return call(text, "make_image", place, name, argv, command=_shown(argv, files.making(place)))
 
 
-def resize(text: str, path: str, format: str, capacity: int, shrink: bool) -> Action:
-    flags = ["--shrink"] if shrink else []
-    argv = ("qemu-img", "resize", "-q", "-f", format, *flags, path, str(capacity))
-    return run(text, *argv, risk="shrink" if shrink else "")
+def resize(text: str, place: File, image: Volume, capacity: int, **facts: t.Any) -> Action:
+    """Grows an image, or shrinks it.
+
+    It is not opened by its name, so what it is based on is told where the header could mean it to
+    be beside the image.
+    """
+    format, shrink = image.format, ["--shrink"] if capacity < image.capacity else []
+    argv = ["qemu-img", "resize", "-q", "-f", format, *shrink, HERE, str(capacity)]
+    shown = _shown(argv, image.path)
+    if image.backing_path.startswith("/"):
+        options = {"driver": format, "file.filename": HERE}
+        if image.backing_format:
+            options["backing.driver"] = image.backing_format
+        options["backing.file.filename"] = image.backing_path.replace(",", ",,")
+        told = ",".join(f"{key}={value}" for key, value in options.items())
+        argv = ["qemu-img", "resize", "-q", *shrink, "--image-opts", told, str(capacity)]
+    return call(text, "resize_image", image.file, place, tuple(argv), command=shown, **facts)
+
+
+def _shown(argv: t.Sequence[str], path: str) -> str:
+    return " ".join(files.quoted(path if word == HERE else word) for word in argv)
 
 
 def _qcow2(header: bytes, capacity: int | None) -> Image:
     version = _number(header, ">I", 4)
-    offset, length = _number(header, ">Q", 8) or 0, _number(header, ">I", 16) or 0
-    backing = header[offset : offset + length] if offset and length < 1024 else b""
     features = []
     if version == 3:
         incompatible, compatible = _number(header, ">Q", 72) or 0, _number(header, ">Q", 80) or 0
@@ -99,27 +157,48 @@ def _qcow2(header: bytes, capacity: int | None) -> Image:
             (incompatible & _DATA_FILE, "data_file"),
         )
         features = [name for bit, name in known if bit]
+    more = _extensions(header, version)
     return Image(
         "qcow2",
         capacity,
         "1.1" if version == 3 else "",
         1 << (_number(header, ">I", 20) or 0) if version == 3 else 0,  # as libvirt shows it
         tuple(features),
-        backing.decode("utf-8", "surrogateescape"),
-        _backing_format(header, version),
+        _backing(header, "qcow2"),
+        _text(more.get(_BACKING_FORMAT, b"")),
+        _text(more.get(_DATA_FILE_NAME, b"")),
     )
 
 
-def _backing_format(header: bytes, version: int | None) -> str:
+def _backing(header: bytes, format: str) -> str:
+    """The name of the file that an image is based on."""
+    places = {
+        "qcow": (">Q", 8, ">I", 16),
+        "qcow2": (">Q", 8, ">I", 16),
+        "qed": ("<I", 56, "<I", 60),
+    }
+    if format not in places:
+        return ""
+    where, at, size, then = places[format]
+    offset, length = _number(header, where, at) or 0, _number(header, size, then) or 0
+    return _text(header[offset : offset + length]) if offset and length < 1024 else ""
+
+
+def _extensions(header: bytes, version: int | None) -> dict[int, bytes]:
+    """The extensions of the header of a qcow2 image."""
+    found: dict[int, bytes] = {}
     at = 72 if version == 2 else _number(header, ">I", 100) or 104
     while at + 8 <= len(header):
         kind, length = struct.unpack_from(">II", header, at)
         if kind == 0:
             break
-        if kind == _BACKING_FORMAT:
-            return header[at + 8 : at + 8 + length].decode("ascii", "replace")
+        found.setdefault(kind, header[at + 8 : at + 8 + length])
         at += 8 + -(-length // 8) * 8
-    return ""
+    return found
+
+
+def _text(found: bytes) -> str:
+    return found.decode("utf-8", "surrogateescape")
 
 
 def _number(header: bytes, layout: str, at: int) -> int | None:

@@ -14,6 +14,7 @@ from .._host import Node, Reader
 from .._model import Permissions, Refused, Volume
 from .._plan import Steps
 from .._size import Size, show
+from .._tools import files
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,22 @@ class Volumes(abc.ABC):
     @abc.abstractmethod
     def delete(self, seen: Volume) -> Steps:
         """Removes a volume; with risk where it may hold data."""
+
+    def told(self, there: Volume, format: str) -> Volume:
+        """A volume that is there, as it is if it has the format that the task says."""
+        return there
+
+    def more(self, wanted: Wanted, there: Volume, capacity: int, allocation: int) -> int:
+        """How many bytes of the pool a volume takes more than it has."""
+        return self.cost(wanted, capacity, allocation) - self.cost(wanted, there.capacity, 0)
+
+    def resizable(self, seen: Volume, capacity: int) -> None:
+        """Raises `Refused` where a volume cannot have another capacity, by any consent."""
+        return
+
+    def permit(self, seen: Volume, wanted: Permissions) -> Steps:
+        """Steps to the permissions that are wanted."""
+        return files.permissions(seen.path, wanted, seen.permissions)
 
     def allocate(self, seen: Volume, allocation: int) -> Steps:
         """Reserves space for the first bytes of a volume that has less."""

@@ -2,66 +2,95 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Volumes that are files in a directory."""
+"""Volumes that are files in a directory.
+
+Others may write to the directory, and guests to the files: a name is never followed to change what
+it leads to, and what a file says of itself is not believed before a tool works on it.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import shlex
+import re
 import typing as t
 from dataclasses import replace
 
-from .._host import Entry, Reader
-from .._model import Refused, Volume
+from .._host import Entry, Node, Reader
+from .._model import UNFINISHED, File, Permissions, Refused, Volume
 from .._plan import Steps, call
 from .._size import round_up, show
 from .._tools import files, fs, qemu_img
 from . import base
 
-# A file is made under such a name, and gets its own only when it is whole.
-_MAKING = ".poolwright-"
+# A file is made under such a name, of the host, its boot and chance.
+_MADE = re.compile(re.escape(UNFINISHED) + "([0-9a-f]{12})-[0-9a-f]{12}-[0-9a-f]{16}")
+_QEMU_IMG = "qemu-img, which package qemu-utils (Debian) or qemu-img (others) has"
 
 
 class Files(base.Volumes):
     def __init__(self, path: str) -> None:
         self.path = path.rstrip("/")
-        self._leftovers: list[str] = []
+        self._directory: File | None = None
+        self._stray = ""
+        self._leftovers: list[File] = []
+        self._hidden: dict[str, str] = {}
         self._space = (0, 0)
+        self._tool = False
 
     def look(self, host: Reader, users: bool = False) -> list[Volume]:
         self._space = host.space(self.path)
+        self._directory, self._stray = host.file(self.path), host.stray(self.path)
+        self._tool = host.has("qemu-img")
         entries = host.entries(self.path)
-        self._leftovers = [entry.name for entry in entries if entry.name.startswith(_MAKING)]
-        volumes = [self._volume(e) for e in entries if not e.name.startswith(_MAKING)]
+        self._leftovers = [e.file for e in entries if _left_by(host.maker(), e)]
+        self._hidden = {e.name: e.hidden for e in entries if e.hidden}
+        shown = [e for e in entries if e.node and not _MADE.fullmatch(e.name)]
+        below = needs(host, self.path, shown)
+        volumes = [self._volume(entry, below.get(entry.name, ())) for entry in shown]
         if users:
             held = fs.holders(host, [volume.path for volume in volumes])
             volumes = [replace(volume, users=held[volume.path]) for volume in volumes]
         return volumes
 
-    def _volume(self, entry: Entry) -> Volume:
-        node, path = entry.node, f"{self.path}/{entry.name}"
+    def _volume(self, entry: Entry, below: tuple[File, ...]) -> Volume:
+        node, path = t.cast(Node, entry.node), f"{self.path}/{entry.name}"
+        names = [left for left in self._leftovers if left.inode == entry.file.inode]
         found = Volume(
-            entry.name, path, path, permissions=node.permissions, timestamps=base.times(node)
+            entry.name,
+            path,
+            path,
+            permissions=node.permissions,
+            timestamps=base.times(node),
+            file=entry.file,
+            real=entry.real,
+            link=entry.link,
+            linked=entry.linked - len(names),
+            node=node.device,
+            below=below,
         )
         if node.kind == "dir":
             return replace(found, type="dir", format="dir")
         image = qemu_img.read(entry.header)
-        backing = image.backing_path
-        if backing and not backing.startswith("/") and ":" not in backing.split("/")[0]:
-            backing = f"{self.path}/{backing}"
+        capacity = node.size if image.capacity is None else image.capacity
+        allocation, data = node.allocated, node.allocated > 0
+        sized = replace(found, capacity=capacity, allocation=allocation, physical=node.size)
+        return replace(self._image(sized, image), data=data, probed=image.format != "raw")
+
+    def _image(self, found: Volume, image: qemu_img.Image) -> Volume:
         return replace(
             found,
             format=image.format,
-            capacity=node.size if image.capacity is None else image.capacity,
-            allocation=node.allocated,
-            physical=node.size,
             compat=image.compat,
             cluster_size=image.cluster_size,
             features=image.features,
-            backing_path=backing,
+            backing_path=_beside(self.path, image.backing_path),
             backing_format=image.backing_format,
-            data=node.allocated > 0,
         )
+
+    def told(self, there: Volume, format: str) -> Volume:
+        if format == "raw" and there.probed:
+            raw = self._image(there, qemu_img.Image("raw"))
+            return replace(raw, capacity=there.physical, below=(), probed=False)
+        return replace(there, probed=False) if format == there.format else there
 
     def room(self) -> base.Room:
         return base.Room(*self._space)
@@ -74,9 +103,16 @@ class Files(base.Volumes):
             yield f"{wanted.name}: a file's capacity cannot be a share of the space that is free"
         if wanted.allocation and wanted.format == "qcow2":
             yield f"{wanted.name}: a qcow2 image takes space as it fills, so leave allocation out"
+        if wanted.name in self._hidden:
+            yield f"{wanted.name}: the name is taken by {self._hidden[wanted.name]}"
+        if wanted.name.startswith(UNFINISHED):
+            yield f"{wanted.name}: names that begin with {UNFINISHED} are those of unfinished files"
 
     def cost(self, wanted: base.Wanted, capacity: int, allocation: int) -> int:
         return allocation if wanted.format in ("", "raw") else 0
+
+    def more(self, wanted: base.Wanted, there: Volume, capacity: int, allocation: int) -> int:
+        return max(0, allocation - there.allocation)
 
     def create(self, wanted: base.Wanted, capacity: int, allocation: int) -> Steps:
         format = wanted.format or "raw"
@@ -85,60 +121,134 @@ class Files(base.Volumes):
                 f"Nothing was changed: volume {wanted.name} is to be made as {format}, and only "
                 "raw and qcow2 volumes are made. Correct format."
             )
-        path, making = f"{self.path}/{wanted.name}", f"{self.path}/{_MAKING}{_digest(wanted.name)}"
+        place = self._place()
         text = f"make {format} volume {wanted.name} of {show(capacity)}"
         if format == "raw":
-            quoted = shlex.quote(making)
-            command = f"truncate --size={capacity} {quoted}"
-            if allocation:
-                command += f" && fallocate --length={allocation} {quoted}"
-            yield call(text, "make_file", making, capacity, allocation, command=command)
+            yield files.make_raw(place, wanted.name, capacity, allocation, text)
         else:
-            yield qemu_img.create(text, making, format, capacity)
-        wish = wanted.permissions
-        owner = -1 if wish.owner is None else wish.owner
-        group = -1 if wish.group is None else wish.group
-        text = f"give volume {wanted.name} its name"
-        command = f"mv --no-clobber {shlex.quote(making)} {shlex.quote(path)}"
-        yield call(text, "publish", path, making, wish.mode, owner, group, command=command)
+            self._has_tool(wanted.name)
+            yield qemu_img.create(place, wanted.name, text, format, capacity)
+        yield files.publish(place, wanted.name, wanted.permissions)
+
+    def resizable(self, seen: Volume, capacity: int) -> None:
+        if seen.probed and seen.format in qemu_img.CREATABLE:
+            raise Refused(
+                f"Nothing was changed: volume {seen.name} begins with the header of a "
+                f"{seen.format} image of {show(seen.capacity)}, and {show(capacity)} is wanted. It "
+                "does not tell whether it is one, or a raw disk in which a guest wrote that. Write "
+                f"format: {seen.format} or format: raw."
+            )
+        if seen.format not in qemu_img.CREATABLE:
+            raise Refused(
+                f"Nothing was changed: volume {seen.name} is a {seen.format} image of "
+                f"{show(seen.capacity)}, and only raw and qcow2 volumes are resized. If a guest "
+                "wrote that header into a raw disk, write format: raw."
+            )
+        self._one_file(seen)
 
     def resize(self, seen: Volume, capacity: int) -> Steps:
         shrink = capacity < seen.capacity
-        verb = "shrink" if shrink else "grow"
-        text = f"{verb} volume {seen.name} from {show(seen.capacity)} to {show(capacity)}"
+        text = f"{'shrink' if shrink else 'grow'} volume {seen.name} from {show(seen.capacity)} to "
+        text += show(capacity)
+        facts = {"risk": "shrink" if shrink else ""}
+        place = self._place()
         if seen.format == "raw":
-            risk = "shrink" if shrink else ""
-            command = f"truncate --size={capacity} {shlex.quote(seen.path)}"
-            yield call(text, "truncate", seen.path, capacity, risk=risk, command=command)
-        elif seen.format in qemu_img.CREATABLE:
-            yield qemu_img.resize(text, seen.path, seen.format, capacity, shrink)
+            command = f"truncate --size={capacity} {files.quoted(seen.path)}"
+            yield call(text, "truncate", seen.file, place, capacity, command=command, **facts)
         else:
-            raise Refused(
-                f"Nothing was changed: volume {seen.name} is a {seen.format} image of "
-                f"{show(seen.capacity)}, and only raw and qcow2 volumes are resized."
-            )
+            self._has_tool(seen.name)
+            yield qemu_img.resize(text, place, seen, capacity, **facts)
 
     def allocate(self, seen: Volume, allocation: int) -> Steps:
         # A file system may count some more or fewer blocks than it was asked for.
         if seen.format == "raw" and round_up(seen.allocation, 4096) < allocation:
+            self._one_file(seen)
             text = f"reserve {show(allocation)} for volume {seen.name}"
-            command = f"fallocate --length={allocation} {shlex.quote(seen.path)}"
-            yield call(text, "allocate", seen.path, allocation, command=command)
+            command = f"fallocate --length={allocation} {files.quoted(seen.path)}"
+            yield call(text, "allocate", seen.file, self._place(), allocation, command=command)
+
+    def permit(self, seen: Volume, wanted: Permissions) -> Steps:
+        steps = files.permissions(seen.path, wanted, seen.permissions, seen.file, self._directory)
+        for step in steps:
+            self._place()
+            self._one_file(seen)
+            yield step
 
     def delete(self, seen: Volume) -> Steps:
-        if seen.type == "dir":
+        if seen.type == "dir" and not seen.link:
             raise Refused(
                 f"Nothing was changed: {seen.path} is a directory. Remove it by other means, or "
                 "leave it out of the task."
             )
-        risk = "delete" if seen.data else ""
-        yield files.remove(seen.path, f"remove volume {seen.name}", risk)
+        assert seen.file
+        link = f", a link to {files.shown(seen.link)}" if seen.link else ""
+        text = f"remove volume {files.shown(seen.name)}{link}"
+        yield files.remove_from(self._place(), seen.file, text, risk="delete" if seen.data else "")
 
     def leftovers(self) -> Steps:
-        for name in self._leftovers:
-            text = f"remove {name}, which an interrupted run left"
-            yield files.remove(f"{self.path}/{name}", text)
+        for left in self._leftovers:
+            text = f"remove {left.path}, which an interrupted run left"
+            yield files.remove_from(self._place(), left, text)
+
+    def _place(self) -> File:
+        """The directory, to write to."""
+        if self._stray:
+            raise Refused(f"Nothing was changed: {files.led(self.path, self._stray)}")
+        assert self._directory
+        return self._directory
+
+    def _has_tool(self, name: str) -> None:
+        if not self._tool:
+            raise Refused(
+                f"Nothing was changed: volume {name} needs {_QEMU_IMG}, and this host has it not. "
+                "Install it, or let the role poolwright.storage.host do it."
+            )
+
+    def _one_file(self, seen: Volume) -> None:
+        """Refuses to change what somebody may have chosen by a link or a name of his own."""
+        what = ""
+        if seen.link:
+            what = f"a link to {files.shown(seen.link)}, and what that is"
+        elif seen.node:
+            what = "the node of a device, and the device"
+        elif seen.linked > 1 and seen.type != "dir":
+            what = f"one of {seen.linked} names of a file, and what has the other names"
+        if what:
+            raise Refused(
+                f"Nothing was changed: volume {seen.name} is {what} is not changed through it. "
+                "Change that itself by other means, or leave this volume as it is."
+            )
 
 
-def _digest(name: str) -> str:
-    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+def needs(host: Reader, path: str, entries: t.Sequence[Entry]) -> dict[str, tuple[File, ...]]:
+    """The files that images in a directory are based on, by name, as far as they are there."""
+    wanted: dict[str, list[str]] = {}
+    for entry in entries:
+        names = qemu_img.names(entry.header, qemu_img.read(entry.header))
+        folders = {path, (entry.real or entry.file).path.rpartition("/")[0]}
+        wanted[entry.name] = [_joined(folder, name) for name in names for folder in folders]
+    there = host.leads({each for paths in wanted.values() for each in paths})
+    return {
+        name: tuple(dict.fromkeys(there[each] for each in paths if each in there))
+        for name, paths in wanted.items()
+        if paths
+    }
+
+
+def _joined(folder: str, name: str) -> str:
+    return name if name.startswith("/") else f"{folder}/{name}"
+
+
+def _beside(folder: str, name: str) -> str:
+    """A backing file as libvirt shows it: what has no protocol is in the image's directory."""
+    return name if not name or ":" in name.split("/")[0] else _joined(folder, name)
+
+
+def _left_by(maker: str, entry: Entry) -> bool:
+    """Whether an entry is an unfinished file of this host, on which no other task runs now.
+
+    One that another host makes, on storage that they share, is left alone.
+    """
+    made = _MADE.fullmatch(entry.name)
+    plain = entry.node is not None and entry.node.kind == "file" and not entry.link
+    return bool(made and plain and maker.startswith(f"{UNFINISHED}{made[1]}-"))
