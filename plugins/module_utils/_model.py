@@ -247,7 +247,10 @@ class Stored:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a pool could be made from: ``options`` are those of the module of the type."""
+    """What a pool could be made from: ``options`` are those of the module of the type.
+
+    ``device`` is the one that the pool would have for itself.
+    """
 
     type: str
     options: t.Mapping[str, t.Any]
@@ -255,3 +258,4 @@ class Offer:
     content: str = ""  # what is on it, in words; empty where it is blank or cannot tell
     users: tuple[str, ...] = ()
     error: str = ""
+    device: Device | None = None

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import typing as t
+from dataclasses import replace
 
-from . import _options, _registry, _results
+from . import _options, _registry, _results, _taking
 from ._host import HostError, Reader
-from ._model import Pool, Refused, Seen, Stored, Volume
+from ._model import Offer, Pool, Refused, Seen, Stored, Volume
 from ._plan import sentence
 from ._pools import all as pools
 from ._pools.base import Backend
@@ -74,10 +75,21 @@ def run_pool_source_info() -> None:
     needed = [("type", kind, ["host"]) for kind in ("iscsi", "netfs")]
     module = Module(SOURCE_INFO, _server_faults, required_if=needed)
     kind = pools.BACKENDS[module.params["type"]]
-    _answer(
-        module,
-        lambda host: {"sources": [_results.offer(o) for o in kind.offers(host, module.params)]},
-    )
+
+    def look(host: Reader) -> dict[str, t.Any]:
+        offers = _used(host, list(kind.offers(host, module.params)))
+        return {"sources": [_results.offer(offer) for offer in offers]}
+
+    _answer(module, look)
+
+
+def _used(host: Reader, offers: t.Sequence[Offer]) -> list[Offer]:
+    """The offers with who has a right to their devices already."""
+    devices = [offer.device for offer in offers if offer.device]
+    if not devices:
+        return list(offers)
+    found = _taking.users(host, devices, _registry.Files().others(host, ""))
+    return [replace(o, users=found[o.device.number]) if o.device else o for o in offers]
 
 
 def _server_faults(params: _options.Params) -> t.Iterator[str]:

@@ -58,12 +58,22 @@ def judge(host: Reader, plan: t.Sequence[Action], others: t.Sequence[Pool]) -> N
     faults = [*_named_by_content(host, devices), *_named_twice(devices)]
     room = _Room(host, others, devices)
     for claim in claims:
-        faults += room.faults(claim.thing, claim.alone, freed)
+        words = room.words(claim.thing, claim.alone, freed)
+        faults += [f"{claim.thing.path} is {' and '.join(words)}"] if words else []
     if faults:
         raise Refused(
             f"Nothing was changed: {'; '.join(dict.fromkeys(faults))}. Stop what uses it, or name "
             "something else."
         )
+
+
+def users(
+    host: Reader, devices: t.Sequence[Device], others: t.Sequence[Pool]
+) -> dict[str, tuple[str, ...]]:
+    """Who has a right to devices, in words that go behind "is", by number."""
+    room = _Room(host, others, devices)
+    found = ((each.number, room.words(each, alone=True)) for each in devices)
+    return {number: tuple(words) for number, words in found}
 
 
 def _named_by_content(host: Reader, devices: t.Sequence[Device]) -> t.Iterator[str]:
@@ -155,10 +165,10 @@ class _Room:
             if pool.type == "logical" and group.name == pool.source:
                 yield from group.devices
 
-    def faults(
-        self, thing: Device | File | Place, alone: bool, freed: t.Collection[str]
-    ) -> t.Iterator[str]:
-        """What is against a claim, as sentences of which the last has no full stop."""
+    def words(
+        self, thing: Device | File | Place, alone: bool, freed: t.Collection[str] = ()
+    ) -> list[str]:
+        """Who uses it, in words that go behind "is"; but for the uses that are freed."""
         if isinstance(thing, Place):
             found = list(self._below(thing, alone))
         elif isinstance(thing, File):
@@ -169,9 +179,7 @@ class _Room:
             found = [*self._whole(thing), *(self._around(thing) if alone else ())]
             if alone and not found and self.host.taken(thing.path):
                 found = [Use("in use by the kernel, which does not tell for what")]
-        words = dict.fromkeys(use.words for use in found if use.token not in freed)
-        if words:
-            yield f"{thing.path} is {' and '.join(words)}"
+        return list(dict.fromkeys(use.words for use in found if use.token not in freed))
 
     def _below(self, place: Place, whole: bool) -> t.Iterator[Use]:
         """The uses of a directory and all that is in it, by all paths that lead there."""

@@ -46,8 +46,8 @@ def seen(host: Reader, device: Device) -> Device:
 
 
 def offers(host: Reader, kind: str, partitions: bool = False) -> t.Iterator[Offer]:
-    """The host's disks, with what is on each and who uses it; one that fails hides no other."""
-    names, mounts = host.devices("/dev/disk/by-id"), host.mounts()
+    """The host's disks, with what is on each; one that fails hides no other."""
+    names = host.devices("/dev/disk/by-id")
     for disk in _disks(host, names):
         for device in [disk, *(parts(host, disk) if partitions else ())]:
             path = names.get(device.number, device.path)
@@ -57,8 +57,7 @@ def offers(host: Reader, kind: str, partitions: bool = False) -> t.Iterator[Offe
                 content = dirt(host, [device]).get(path, "")
             except HostError as problem:
                 error = str(problem)
-            used = tuple(users(host, device, mounts))
-            yield Offer(kind, {"device": path}, device.size, content, used, error)
+            yield Offer(kind, {"device": path}, device.size, content, (), error, device)
 
 
 def _disks(host: Reader, names: t.Mapping[str, str]) -> t.Iterator[Device]:
