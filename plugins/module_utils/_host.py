@@ -171,13 +171,21 @@ class Reader:
         return any(os.access(os.path.join(folder, command), os.X_OK) for folder in folders)
 
     def read(self, path: str) -> str | None:
-        """A text file's content; ``None`` where there is no such file."""
+        """A text file's content; ``None`` where there is no such file.
+
+        The kernel shows some attributes of a device, such as a name that it has not, as files that
+        cannot be read.
+        """
         with self._looking(path):
             try:
                 with open(path, encoding="utf-8", errors="surrogateescape") as file:
                     return file.read()
             except (FileNotFoundError, NotADirectoryError):
                 return None
+            except OSError as error:
+                if path.startswith("/sys/") and error.errno in (errno.ENXIO, errno.EINVAL):
+                    return None
+                raise
 
     def names(self, path: str) -> list[str] | None:
         """A directory's entries, sorted; ``None`` where there is no such directory."""

@@ -126,6 +126,8 @@ class _Room:
                 token = token if goes else ""
             for number in block.numbers(self.host, mount):
                 yield number, Use(words, token)
+            layer = Use(f"a layer of the overlay at {mount.target}")
+            self.paths += [(path, layer) for path in _layers(mount)]
 
     def _open(self) -> t.Iterator[tuple[t.Any, Use]]:
         who: dict[t.Any, set[str]] = {}
@@ -220,9 +222,12 @@ class _Room:
             for use in (*self._whole(each), *self._members(each)):
                 yield use._replace(words=f"{relation}, which is {use.words}")
         disk = block.disk(self.host, device)
-        for use in self._whole(disk) if disk else ():
+        for use in (*self._whole(disk), *self._twins(disk)) if disk else ():
             yield use._replace(words=f"a part of {disk.path if disk else ''}, which is {use.words}")
-        twins = [] if device.partition else block.disks_like(self.host, device)
+        yield from self._twins(device)
+
+    def _twins(self, disk: Device) -> t.Iterator[Use]:
+        twins = block.disks_like(self.host, disk)
         if twins:
             yield Use(
                 f"the same disk as {_listed(twins)}, going by world-wide name or serial number, "
@@ -251,6 +256,14 @@ class _Room:
                 "a member of a volume group that LVM does not show on this host (another host's, "
                 "a damaged one, or one that a filter or the devices file hides)"
             )
+
+
+def _layers(mount: Mount) -> t.Iterator[str]:
+    """The directories that an overlay is made of."""
+    for option in mount.options if mount.format == "overlay" else ():
+        key, _, value = option.partition("=")
+        if key in ("lowerdir", "upperdir", "workdir"):
+            yield from value.split(":")
 
 
 def _where(place: Place, paths: t.Sequence[str]) -> str:
