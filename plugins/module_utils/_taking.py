@@ -11,13 +11,14 @@ the kernel gives to nobody else is a user even if nothing tells who it is.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ._host import Reader
 from ._kernel import Mount
 from ._model import Device, File, Place, Pool, Refused
 from ._plan import Action, group_use, mount_use
-from ._tools import block, lvm, targets
+from ._tools import block, lvm, qemu_img, targets
 
 # Who reads such a signature has more devices than this one, or keeps what others need on it.
 _MEMBERS: t.Mapping[str, str] = {
@@ -102,7 +103,7 @@ class _Room:
     """
 
     def __init__(self, host: Reader, others: t.Sequence[Pool], taken: t.Sequence[Device]) -> None:
-        self.host = host
+        self.host, self.others = host, others
         self.lvm = lvm.look(host) if host.has("lvm") else lvm.NOTHING
         self.above = {device.number: block.above(host, device) for device in taken}
         every = [*taken, *(each for found in self.above.values() for each in found)]
@@ -174,11 +175,14 @@ class _Room:
         if isinstance(thing, Place):
             found = list(self._below(thing, alone))
         elif isinstance(thing, File):
-            found = self.uses.get((thing.device, thing.inode)) or self.uses.get(thing.path, [])
+            key = (thing.device, thing.inode)
+            found = self.uses.get(key) or self.uses.get(thing.path, [])
+            found = [*found, *(_needed(self.images.get(key, ())) if alone else ())]
         elif not thing.number:
             found = self.uses.get(thing.path, [])
         else:
             found = [*self._whole(thing), *(self._around(thing) if alone else ())]
+            found += self._images_on(thing) if alone else ()
             if alone and not found and self.host.taken(thing.path):
                 found = [Use("in use by the kernel, which does not tell for what")]
         return list(dict.fromkeys(use.words for use in found if use.token not in freed))
@@ -191,7 +195,7 @@ class _Room:
             here = mount.target in paths
             if (here and whole) or any(mount.target.startswith(f"{path}/") for path in paths):
                 found.setdefault(Use("a mount point"), []).append(mount.target)
-        for path, use in self.paths:
+        for path, use in (*self.paths, *(self._images_outside(paths) if whole else ())):
             if any(f"{path}/".startswith(f"{each}/") for each in paths):
                 found.setdefault(use, []).append(path)
         for use, where in found.items():
@@ -208,6 +212,37 @@ class _Room:
                 yield mount.target
             elif f"{inside}/".startswith(f"{mount.root.rstrip('/')}/"):
                 yield _under(mount.target, inside, mount.root)
+
+    @functools.cached_property
+    def images(self) -> dict[tuple[int, int], list[tuple[File, str]]]:
+        """What images in other pools are based on, by device and inode, with each image's path."""
+        found: dict[tuple[int, int], list[tuple[File, str]]] = {}
+        for pool in self.others:
+            if pool.type not in ("dir", "fs", "netfs"):
+                continue
+            for path, files in qemu_img.based(self.host, pool.path).items():
+                for file in files:
+                    found.setdefault((file.device, file.inode), []).append((file, path))
+        return found
+
+    def _images_outside(self, paths: t.Sequence[str]) -> t.Iterator[tuple[str, Use]]:
+        """What images that are not below any of the paths are based on."""
+        for needed in self.images.values():
+            for file, image in needed:
+                if not any(f"{self.host.real(image)}".startswith(f"{path}/") for path in paths):
+                    yield from ((file.path, use) for use in _needed([(file, image)]))
+
+    def _images_on(self, device: Device) -> t.Iterator[Use]:
+        """The images of other pools that are based on a device or on files on it."""
+        node = self.host.file(device.path)
+        numbers = {device.number, *(each.number for each in self.above.get(device.number, ()))}
+        for key, needed in self.images.items():
+            file = needed[0][0]
+            if node and key == (node.device, node.inode):
+                yield from _needed(needed)
+            elif numbers.intersection(block.numbers(self.host, _mount_of(self.here, file.path))):
+                for use in _needed(needed):
+                    yield use._replace(words=f"below {file.path}, which is {use.words}")
 
     def _whole(self, device: Device) -> list[Use]:
         """The uses of a device as a whole, but for its partitions."""
@@ -266,6 +301,10 @@ def _layers(mount: Mount) -> t.Iterator[str]:
             yield from value.split(":")
 
 
+def _needed(images: t.Sequence[tuple[File, str]]) -> list[Use]:
+    return [Use(f"what {_listed(path for _file, path in images)} is based on")] if images else []
+
+
 def _where(place: Place, paths: t.Sequence[str]) -> str:
     """The first of the paths, where none is the place itself."""
     if place.path in paths:
@@ -277,7 +316,8 @@ def _where(place: Place, paths: t.Sequence[str]) -> str:
 def _mount_of(mounts: t.Sequence[Mount], path: str) -> Mount:
     """The mount that a path is in: the longest of its targets, and of equal ones the last."""
     around = (m for m in mounts if f"{path}/".startswith(f"{m.target.rstrip('/')}/"))
-    return max(reversed(list(around)), key=lambda mount: len(mount.target))
+    nowhere = Mount("", "/", "/", "", "", frozenset())  # a chroot need not show what / is
+    return max(reversed(list(around)), key=lambda mount: len(mount.target), default=nowhere)
 
 
 def _under(base: str, path: str, above: str) -> str:

@@ -67,6 +67,8 @@ options:
     description:
       - V(raw) or V(qcow2) for a file that is made. If it is not given, it is V(raw).
       - The format of a volume never changes. Another one than it has is an error.
+      - A file does not tell whether it is an image, or a raw disk into which a guest wrote the header of one. V(raw) says that
+        it is a raw disk, whatever its content. An image is resized only if its format is given.
       - A logical volume has no format. That of a partition is its type, one of V(none), V(linux), V(fat16), V(fat32), V(linux-swap),
         V(linux-lvm), V(linux-raid) and, with a dos table, V(extended).
     type: str

@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 
 from .. import _options
 from .._host import Node, Reader
-from .._kernel import Mount
 from .._model import File, Pool, Seen
 from .._plan import Action, Steps, run
-from .._tools import files, fs
+from .._tools import files
 from .._volumes.files import Files
 from .base import Backend
 
@@ -48,7 +47,6 @@ class SeenDirectory(Seen):
     stray: str = ""
     inside: tuple[str, ...] = ()
     cow: str = ""
-    mounts: tuple[str, ...] = ()
 
 
 class Dir(Backend[SeenDirectory]):
@@ -97,7 +95,6 @@ class Dir(Backend[SeenDirectory]):
             stray=stray,
             inside=tuple(host.names(path) or []),
             cow=self._cow(host),
-            mounts=tuple(_mounted(host.mounts(), host.real(path))),
             capacity=capacity,
             available=available,
             allocation=capacity - available,
@@ -139,17 +136,12 @@ class Dir(Backend[SeenDirectory]):
         why = f"it is a link to {seen.link}" if seen.link else ""
         if seen.there.path in _SHARED:
             why = "others live in it"
-        if seen.mounts:
-            why = f"{', '.join(seen.mounts)} is mounted there"
         if why:
             raise self.nothing(
                 f"{self.pool.path}, the directory of pool {self.pool.name}, is not removed, "
                 f"because {why}. Forget the pool with state: absent."
             )
-        if seen.inside:
-            yield files.remove_tree(seen.there, seen.inside)
-        else:
-            yield files.remove_directory(self.pool.path)
+        yield files.remove_tree(seen.there, seen.inside)
 
     def _led(self, seen: SeenDirectory) -> None:
         if seen.stray:
@@ -157,11 +149,6 @@ class Dir(Backend[SeenDirectory]):
 
     def volumes(self) -> Files:
         return Files(self.pool.path)
-
-
-def _mounted(mounts: t.Sequence[Mount], real: str) -> list[str]:
-    here = [real] if fs.at(mounts, real) else []
-    return here + fs.below(mounts, real)
 
 
 def _copy_on_write(pool: Pool) -> Action:

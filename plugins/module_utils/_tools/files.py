@@ -12,7 +12,7 @@ from __future__ import annotations
 import shlex
 import typing as t
 
-from .._model import UNFINISHED, File, Permissions
+from .._model import UNFINISHED, Claim, File, Permissions, Place
 from .._plan import Action, Steps, call
 
 DEFAULT_DIRECTORY_MODE = "0711"  # libvirt's for a directory that it makes
@@ -80,12 +80,16 @@ def remove_directory(path: str) -> Action:
 
 
 def remove_tree(seen: File, inside: t.Sequence[str]) -> Action:
-    """Removes a directory with what is in it, which needs consent."""
+    """Removes a directory, by consent with what is in it."""
+    claims = (Claim(Place(seen.path, seen.device, seen.inode)),)
+    if not inside:
+        text, command = f"remove directory {seen.path}", f"rmdir {quoted(seen.path)}"
+        return call(text, "rmdir", seen.path, command=command, claims=claims)
     named = ", ".join(shown(name) for name in inside[:3])
     named += f" and {len(inside) - 3} more" if len(inside) > 3 else ""
     text = f"remove directory {seen.path} with {named}"
     command = f"rm --recursive {quoted(seen.path)}"
-    return call(text, "rmtree", seen, risk="delete", command=command)
+    return call(text, "rmtree", seen, risk="delete", command=command, claims=claims)
 
 
 def make_raw(place: File, name: str, capacity: int, allocation: int, text: str) -> Action:

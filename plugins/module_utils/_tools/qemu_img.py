@@ -16,7 +16,7 @@ import struct
 import typing as t
 from dataclasses import dataclass
 
-from .._host import HERE
+from .._host import HERE, Entry, Reader
 from .._model import File, Volume
 from .._plan import Action, call
 from . import files
@@ -99,6 +99,40 @@ def names(header: bytes, image: Image) -> list[str]:
         found.append(text.partition(":")[2] if text.startswith(_FILES) else "")
         found += _strings(text[len("json:") :]) if text.startswith("json:") else []
     return [text for text in dict.fromkeys(found) if text]
+
+
+def needs(host: Reader, path: str, entries: t.Sequence[Entry]) -> dict[str, tuple[File, ...]]:
+    """The files that images in a directory are based on, by name, as far as they are there."""
+    wanted: dict[str, list[str]] = {}
+    for entry in entries:
+        listed = names(entry.header, read(entry.header))
+        folders = {path, (entry.real or entry.file).path.rpartition("/")[0]}
+        wanted[entry.name] = [_joined(folder, name) for name in listed for folder in folders]
+    there = host.leads({each for paths in wanted.values() for each in paths})
+    return {
+        name: tuple(dict.fromkeys(there[each] for each in paths if each in there))
+        for name, paths in wanted.items()
+        if paths
+    }
+
+
+def _joined(folder: str, name: str) -> str:
+    return name if name.startswith("/") else f"{folder}/{name}"
+
+
+def beside(folder: str, name: str) -> str:
+    """A backing file as libvirt shows it: what has no protocol is in the image's directory."""
+    return name if not name or ":" in name.split("/")[0] else _joined(folder, name)
+
+
+def based(host: Reader, path: str) -> dict[str, tuple[File, ...]]:
+    """The files that the images in a pool's directory are based on, by their paths."""
+
+    def look() -> list[Entry]:
+        return [] if host.names(path) is None else host.entries(path)
+
+    found = needs(host, path, host.within(f"images in {path}", look))
+    return {f"{path}/{name}": files for name, files in found.items() if files}
 
 
 def _strings(text: str) -> list[str]:

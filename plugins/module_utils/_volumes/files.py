@@ -15,10 +15,10 @@ import typing as t
 from dataclasses import replace
 
 from .._host import Entry, Node, Reader
-from .._model import UNFINISHED, File, Permissions, Refused, Volume
+from .._model import UNFINISHED, Claim, File, Permissions, Refused, Volume
 from .._plan import Steps, call
 from .._size import round_up, show
-from .._tools import files, fs, qemu_img
+from .._tools import files, qemu_img
 from . import base
 
 # A file is made under such a name, of the host, its boot and chance.
@@ -44,12 +44,8 @@ class Files(base.Volumes):
         self._leftovers = [e.file for e in entries if _left_by(host.maker(), e)]
         self._hidden = {e.name: e.hidden for e in entries if e.hidden}
         shown = [e for e in entries if e.node and not _MADE.fullmatch(e.name)]
-        below = needs(host, self.path, shown)
-        volumes = [self._volume(entry, below.get(entry.name, ())) for entry in shown]
-        if users:
-            held = fs.holders(host, [volume.path for volume in volumes])
-            volumes = [replace(volume, users=held[volume.path]) for volume in volumes]
-        return volumes
+        below = qemu_img.needs(host, self.path, shown)
+        return [self._volume(entry, below.get(entry.name, ())) for entry in shown]
 
     def _volume(self, entry: Entry, below: tuple[File, ...]) -> Volume:
         node, path = t.cast(Node, entry.node), f"{self.path}/{entry.name}"
@@ -82,7 +78,7 @@ class Files(base.Volumes):
             compat=image.compat,
             cluster_size=image.cluster_size,
             features=image.features,
-            backing_path=_beside(self.path, image.backing_path),
+            backing_path=qemu_img.beside(self.path, image.backing_path),
             backing_format=image.backing_format,
         )
 
@@ -150,14 +146,25 @@ class Files(base.Volumes):
         shrink = capacity < seen.capacity
         text = f"{'shrink' if shrink else 'grow'} volume {seen.name} from {show(seen.capacity)} to "
         text += show(capacity)
-        facts = {"risk": "shrink" if shrink else ""}
+        # A raw file may grow below a guest; a tool works on an image only while nobody else does.
+        alone = shrink or seen.format != "raw"
+        risk, claims = "shrink" if shrink else "", _alone(seen) if alone else ()
         place = self._place()
         if seen.format == "raw":
             command = f"truncate --size={capacity} {files.quoted(seen.path)}"
-            yield call(text, "truncate", seen.file, place, capacity, command=command, **facts)
+            yield call(
+                text,
+                "truncate",
+                seen.file,
+                place,
+                capacity,
+                command=command,
+                risk=risk,
+                claims=claims,
+            )
         else:
             self._has_tool(seen.name)
-            yield qemu_img.resize(text, place, seen, capacity, **facts)
+            yield qemu_img.resize(text, place, seen, capacity, risk=risk, claims=claims)
 
     def allocate(self, seen: Volume, allocation: int) -> Steps:
         # A file system may count some more or fewer blocks than it was asked for.
@@ -183,7 +190,8 @@ class Files(base.Volumes):
         assert seen.file
         link = f", a link to {files.shown(seen.link)}" if seen.link else ""
         text = f"remove volume {files.shown(seen.name)}{link}"
-        yield files.remove_from(self._place(), seen.file, text, risk="delete" if seen.data else "")
+        risk = "delete" if seen.data else ""
+        yield files.remove_from(self._place(), seen.file, text, risk=risk, claims=_alone(seen))
 
     def leftovers(self) -> Steps:
         for left in self._leftovers:
@@ -220,28 +228,9 @@ class Files(base.Volumes):
             )
 
 
-def needs(host: Reader, path: str, entries: t.Sequence[Entry]) -> dict[str, tuple[File, ...]]:
-    """The files that images in a directory are based on, by name, as far as they are there."""
-    wanted: dict[str, list[str]] = {}
-    for entry in entries:
-        names = qemu_img.names(entry.header, qemu_img.read(entry.header))
-        folders = {path, (entry.real or entry.file).path.rpartition("/")[0]}
-        wanted[entry.name] = [_joined(folder, name) for name in names for folder in folders]
-    there = host.leads({each for paths in wanted.values() for each in paths})
-    return {
-        name: tuple(dict.fromkeys(there[each] for each in paths if each in there))
-        for name, paths in wanted.items()
-        if paths
-    }
-
-
-def _joined(folder: str, name: str) -> str:
-    return name if name.startswith("/") else f"{folder}/{name}"
-
-
-def _beside(folder: str, name: str) -> str:
-    """A backing file as libvirt shows it: what has no protocol is in the image's directory."""
-    return name if not name or ":" in name.split("/")[0] else _joined(folder, name)
+def _alone(seen: Volume) -> tuple[Claim, ...]:
+    """That nobody else may use a file, whatever leads to it."""
+    return (Claim(seen.real),) if seen.real else ()
 
 
 def _left_by(maker: str, entry: Entry) -> bool:
