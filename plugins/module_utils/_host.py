@@ -81,6 +81,10 @@ class HostError(Exception):
     """A command or a look failed; the message says which, and what it printed."""
 
 
+class Undone(HostError):
+    """A step failed, and has undone what the steps before it had done."""
+
+
 @dataclass(frozen=True)
 class Node:
     """What ``stat`` says of a path.  ``device`` is a block device's ``major:minor``, else empty."""
@@ -384,18 +388,17 @@ class Reader:
             return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
         return None
 
-    def addresses(self, name: str, required: bool) -> list[str]:
-        """The addresses of a server; none where it has none and they are not ``required``."""
+    def addresses(self, name: str) -> list[str]:
+        """The addresses of a server; none where it has none, or where nobody tells in time."""
 
         def look() -> list[str]:
-            try:
+            with contextlib.suppress(OSError, UnicodeError):
                 return [str(found[4][0]) for found in socket.getaddrinfo(name, None)]
-            except OSError as error:
-                if required:
-                    raise HostError(f"{name}: {error.strerror or error}") from error
-                return []
+            return []
 
-        return list(dict.fromkeys(self.within(f"addresses of {name}", look)))
+        with contextlib.suppress(HostError):
+            return list(dict.fromkeys(self.within(f"addresses of {name}", look)))
+        return []
 
     def patiently(
         self, look: t.Callable[[], _T], whole: t.Callable[[_T], bool], limit: float
@@ -423,7 +426,8 @@ class Reader:
         with open(reading, "rb", buffering=0) as pipe:
             found = _all_of(pipe)
         os.kill(child, signal.SIGKILL)
-        os.waitpid(child, os.WNOHANG if found is None else 0)
+        # One that the kernel does not let go is left behind.
+        self.patiently(lambda: os.waitpid(child, os.WNOHANG)[0], bool, 0 if found is None else 1)
         told = (found or b"").lstrip(_ALIVE)
         if not told:
             raise HostError(f"{what}: no answer within {LIMIT} seconds")

@@ -12,11 +12,11 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from ._model import UNFINISHED, Pool, Refused, Seen, Stored, Volume
+from ._model import SIZED, UNFINISHED, Pool, Refused, Seen, Stored, Volume
 from ._plan import Steps
 from ._pools.base import Backend
 from ._registry import Registry
-from ._size import Size, round_up, show
+from ._size import Size, round_up, rounded, show
 from ._volumes.base import Room, Volumes, Wanted
 
 # What volumes are based on: paths, or files by device and inode.
@@ -61,18 +61,31 @@ def _reach(
         )
     else:
         yield from backend.build(seen)
+    if wish.state == "active" and False in (seen.active, stored.active):
+        yield from backend.prove(seen, registry.daemon)
     keep = kept(backend, seen, stored)
     yield from registry.secret(keep, backend.password, stored)
     yield from registry.define(keep, stored)
+    yield from _run(backend, registry, stored, seen, wish)
+    yield from _autostart(backend, registry, stored, seen, wish.autostart)
+
+
+def _run(
+    backend: Backend[t.Any], registry: Registry, stored: Stored, seen: Seen, wish: Wish
+) -> Steps:
+    """Starts what does not run, or lets libvirtd see what it has not seen."""
     started = False
     if wish.state == "active" and seen.active is False:
         started = True
         yield from backend.start(seen, registry.daemon)
     if wish.state == "active" and stored.active is False:
         yield from registry.start(backend.pool.name)
-    elif wish.refresh and stored.active and (started or not listed(stored, seen.volumes)):
+    elif (
+        wish.refresh
+        and stored.active
+        and (started or seen.news or not listed(stored, seen.volumes))
+    ):
         yield from registry.refresh(backend.pool.name)
-    yield from _autostart(backend, registry, stored, seen, wish.autostart)
 
 
 def kept(backend: Backend[t.Any], seen: Seen, stored: Stored) -> Pool:
@@ -91,8 +104,10 @@ def _autostart(
 
 
 def _stop(backend: Backend[t.Any], registry: Registry, stored: Stored, seen: Seen) -> Steps:
+    if stored.active:
+        backend.daemon_stops(seen)
     if seen.active:
-        yield from backend.stop(seen, registry.daemon)
+        yield from backend.stop(seen, bool(stored.active))
     if stored.active:
         yield from registry.stop(backend.pool.name)
 
@@ -109,14 +124,20 @@ def _leave(
     yield from registry.forget(stored, backend.pool.name)
 
 
-def listed(stored: Stored, volumes: t.Sequence[Volume]) -> bool:
+def listed(stored: Stored, volumes: t.Iterable[Volume]) -> bool:
     """Whether libvirt's list of the volumes is the one that it would make now.
 
     Unfinished files, which come and go, do not count.
     """
     if stored.listing is None:
         return True
-    there = {" ".join(f"{v.name} {v.path}".split()) for v in volumes if v.listed}
+    sizes = bool(stored.pool and stored.pool.type in SIZED)
+    lines = (
+        f"{volume.name} {volume.path} {rounded(volume.capacity) if sizes else ''}"
+        for volume in volumes
+        if volume.listed
+    )
+    there = {" ".join(line.split()) for line in lines}
     return {line for line in stored.listing if not line.startswith(UNFINISHED)} == there
 
 

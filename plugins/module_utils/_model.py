@@ -25,6 +25,10 @@ class Refused(Exception):
     plan: tuple[t.Any, ...] = ()
 
 
+# The pools of whose volumes libvirt keeps the sizes that it has seen, and others may change them.
+SIZED = ("iscsi", "logical", "mpath", "scsi")
+
+
 @dataclass(frozen=True)
 class Device:
     """A block device as it was looked at.  A path is only how to reach it; the rest is what it is.
@@ -213,8 +217,9 @@ class Seen:
 
     ``active`` is ``None`` where the storage itself knows no difference (a directory).
     ``users`` says in words who uses the pool right now, ``warnings`` what an administrator should
-    know though no task is the worse for it.  ``free`` are the gaps between the volumes, where a
-    volume needs a gap of its own.
+    know though no task is the worse for it, ``news`` what the next look would not see any more, and
+    libvirt has not seen.  ``error`` says why the inside of a pool cannot be seen.  ``free`` are the
+    gaps between the volumes, where a volume needs a gap of its own.
     """
 
     state: str
@@ -227,6 +232,8 @@ class Seen:
     volumes: tuple[Volume, ...] = ()
     free: tuple[Extent, ...] | None = None
     warnings: tuple[str, ...] = ()
+    news: tuple[str, ...] = ()
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -234,7 +241,8 @@ class Stored:
     """What is registered under a pool's name; ``secret`` is what libvirtd keeps as its password.
 
     ``active`` is libvirtd's word, ``None`` where no daemon is asked; ``listing`` is libvirtd's
-    list of the volumes, as ``name path`` with single blanks, ``None`` where it has none.
+    list of the volumes, as ``name path`` or ``name path capacity`` with single blanks, ``None``
+    where it has none.
     """
 
     pool: Pool | None = None

@@ -171,6 +171,13 @@ def mount_option_faults(params: Params) -> t.Iterator[str]:
     for option in options if isinstance(options, list) else []:
         if not re.fullmatch(r"[^\s,\x00-\x1f]+", str(option)):
             yield f"mount_options: {option!r} is not one option (each is an item of the list)"
+        elif re.match(r"pass(word)?2?=|passwd=|(user|username)=.*%", str(option), re.IGNORECASE):
+            # Not the option itself: this text is shown and logged.
+            yield (
+                f"mount_options: {str(option).partition('=')[0]} would show a password to all who "
+                "see the mount table or the definition. Write it into a file that only root can "
+                "read, and name that: credentials=FILE"
+            )
 
 
 def size_faults(params: Params, key: str) -> t.Iterator[str]:

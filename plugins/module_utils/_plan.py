@@ -11,7 +11,7 @@ import shlex
 import typing as t
 from dataclasses import dataclass
 
-from ._host import HostError
+from ._host import HostError, Undone
 from ._model import Claim, Refused
 from ._writer import Writer
 
@@ -160,5 +160,7 @@ def apply(plan: t.Sequence[Action], writer: Writer) -> None:
             with writer.holding(action.claims):
                 begun = True
                 getattr(writer, action.verb)(*action.args)
+        except Undone as error:
+            raise Stopped(str(error), (), plan, False) from error
         except HostError as error:
             raise Stopped(str(error), plan[:number], plan[number:], begun) from error

@@ -13,7 +13,7 @@ import uuid
 
 from . import _xml
 from ._host import Reader
-from ._model import Pool, Refused, Stored
+from ._model import SIZED, Pool, Refused, Stored
 from ._plan import Steps, sentence
 from ._tools import files, packages, virsh
 
@@ -129,12 +129,13 @@ class Daemon(Registry):
         if name not in pools.defined:
             return Stored(active=active)
         xml = virsh.definition(host, self.uri, name)
+        pool = _parsed(xml, f"libvirt's pool {name}")
         return Stored(
-            _parsed(xml, f"libvirt's pool {name}"),
+            pool,
             xml,
             name in pools.autostart,
             active,
-            virsh.listing(host, self.uri, name) if active else None,
+            virsh.listing(host, self.uri, name, pool.type in SIZED) if active else None,
             self._secret(host, xml),
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import traceback
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.common.respawn import (
@@ -48,7 +48,8 @@ class Look:
 
     ``before`` and ``after`` are the definition, where the task is about one.  ``rescan`` are steps
     that make the kernel look for volumes by itself; they are done before the plan, and are a change
-    where ``volumes`` are others afterwards.  ``parting`` warns of what the plan leaves behind.
+    where ``volumes`` are others afterwards, by path and what is known of each.  ``parting`` warns
+    of what the plan leaves behind.
     """
 
     plan: tuple[Action, ...]
@@ -59,7 +60,7 @@ class Look:
     warnings: tuple[str, ...] = ()
     parting: tuple[str, ...] = ()
     rescan: tuple[Action, ...] = ()
-    volumes: tuple[str, ...] = ()
+    volumes: t.Mapping[str, str] = field(default_factory=dict)
 
 
 class Module(AnsibleModule):
@@ -244,7 +245,17 @@ def _rescanned(module: Module, look: t.Callable[[Reader], Look], seen: Look) -> 
     fresh = look(Reader(module.execute))
     if fresh.volumes == seen.volumes:
         return fresh
-    return replace(fresh, plan=(*seen.rescan, *fresh.plan))
+    parting = (*fresh.parting, *_news(seen.volumes, fresh.volumes))
+    return replace(fresh, plan=(*seen.rescan, *fresh.plan), parting=parting)
+
+
+def _news(before: t.Mapping[str, str], now: t.Mapping[str, str]) -> t.Iterator[str]:
+    """What a look for volumes has found out about those that were known."""
+    for path, was in before.items():
+        if path not in now:
+            yield f"Volume {path} is gone."
+        elif now[path] != was:
+            yield f"Volume {path} is {now[path]} now, and was {was}."
 
 
 def _again(look: t.Callable[[Reader], Look], host: Reader, done: t.Sequence[Action]) -> Look:

@@ -142,8 +142,11 @@ def _pool(
 
 
 def _probe(host: Reader, pool: Pool) -> tuple[Backend[t.Any], Seen]:
-    backend = pools.backend(pool, {"state": "inactive", "info": True})
-    return backend, backend.probe(host)
+    backend = pools.backend(pool, {})
+    seen: Seen = backend.probe(host)
+    if seen.error:
+        raise HostError(seen.error)
+    return backend, seen
 
 
 def _volumes(module: Module, backend: Backend[t.Any], seen: Seen) -> list[_results.Result]:

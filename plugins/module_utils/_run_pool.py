@@ -12,10 +12,11 @@ from dataclasses import is_dataclass
 
 from . import _lifecycle, _options, _registry, _results, _taking, _xml
 from ._host import Reader
-from ._model import Pool, Refused, Seen, SourceHost, Stored
+from ._model import Pool, Refused, Seen, SourceHost, Stored, Volume
 from ._plan import deciding, joined
 from ._pools.base import Backend
 from ._run import Look, Module, perform
+from ._size import show
 from ._tools import files, fs
 
 
@@ -104,8 +105,13 @@ def _decided(
         after=after,
         warnings=seen.warnings,
         rescan=() if leaving or not wish.refresh else tuple(backend.rescan(seen)),
-        volumes=tuple(volume.path for volume in seen.volumes),
+        parting=seen.news,
+        volumes={volume.path: _known(volume) for volume in seen.volumes},
     )
+
+
+def _known(volume: Volume) -> str:
+    return f"disk {volume.key} of {show(volume.capacity)}"
 
 
 def _same(

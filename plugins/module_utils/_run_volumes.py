@@ -158,6 +158,8 @@ def _active_pool(
             f"Nothing was changed: pool {name} is not active, so its volumes cannot be reached. "
             f"Start it with pool_{pool.type} and state: active."
         )
+    if seen.error:
+        raise Refused(f"Nothing was changed: {seen.error}.")
     volumes = backend.volumes()
     if volumes is None:
         raise Refused(

@@ -37,10 +37,14 @@ _BTRFS_DEVICES = 0x10088  # where its superblock tells how many devices it has
 
 
 class Use(t.NamedTuple):
-    """Who uses something, in words that go behind "is"; ``token`` stands in `Action.frees`."""
+    """Who uses something, in words that go behind "is"; ``token`` stands in `Action.frees`.
+
+    ``idle`` tells that nobody is at work there, so that the device may be away for a time.
+    """
 
     words: str
     token: str = ""
+    idle: bool = False
 
 
 def judge(host: Reader, plan: t.Sequence[Action], others: t.Sequence[Pool]) -> None:
@@ -153,11 +157,13 @@ class _Room:
     def _owners(self, others: t.Sequence[Pool]) -> t.Iterator[tuple[str, Use]]:
         for group in self.lvm.groups.values():
             for number in group.devices:
-                yield number, Use(f"part of volume group {group.name}", group_use(group.uuid))
+                yield number, Use(f"part of volume group {group.name}", group_use(group.uuid), True)
         for pool in others:
             use = Use(f"what pool {pool.name} lives on")
             if pool.type in ("dir", "fs", "netfs"):
-                self.paths.append((self.host.real(pool.path), use))
+                # A dead server would not even tell whether its mount point is a link.
+                real = pool.path if pool.type == "netfs" else self.host.real(pool.path)
+                self.paths.append((real, use))
             yield from ((key, use) for key in self._devices(pool))
 
     def _devices(self, pool: Pool) -> t.Iterator[str]:
@@ -181,7 +187,8 @@ class _Room:
         elif not thing.number:
             found = self.uses.get(thing.path, [])
         else:
-            found = [*self._whole(thing), *(self._around(thing) if alone else ())]
+            whole = [use for use in self._whole(thing) if alone or not use.idle]
+            found = [*whole, *(self._around(thing) if alone else ())]
             found += self._images_on(thing) if alone else ()
             if alone and not found and self.host.taken(thing.path):
                 found = [Use("in use by the kernel, which does not tell for what")]

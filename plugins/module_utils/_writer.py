@@ -20,6 +20,7 @@ from ._host import (
     Exec,
     HostError,
     Reader,
+    Undone,
     failed,
     identify,
     open_device,
@@ -36,6 +37,7 @@ HARMLESS = (
     ("partx", "--update"),
     ("systemctl", "daemon-reload"),
     ("udevadm", "settle"),
+    ("udevadm", "trigger"),
     ("umount",),
     ("vgchange",),
     ("virsh",),
@@ -104,9 +106,8 @@ class Writer(Reader):
                 raise HostError(f"{seen.path}: it is something else by now")
 
     def _remember(self, claim: Claim) -> None:
-        """Looks at what a step of ours has left on a device that is taken as a whole."""
         thing = claim.thing.on if isinstance(claim.thing, Place) else claim.thing
-        if isinstance(thing, Device) and (claim.alone or isinstance(claim.thing, Place)):
+        if isinstance(thing, Device) and thing.ends:
             self._ends.pop(thing.number, None)
             with contextlib.suppress(HostError):  # a partition or volume that went with the step
                 self._ends[thing.number] = self.ends(thing.path)
@@ -126,6 +127,18 @@ class Writer(Reader):
     def wait(self, ready: t.Callable[[Reader], bool]) -> None:
         """Waits for what comes by itself; goes on without it after the limit."""
         self.patiently(lambda: ready(self), bool, LIMIT)
+
+    def expect(
+        self,
+        ready: t.Callable[[Reader], bool],
+        otherwise: str,
+        undo: t.Sequence[t.Sequence[str]],
+    ) -> None:
+        """Raises `Undone` where something has not come about, after undoing what led there."""
+        if not ready(self):
+            for argv in undo:
+                self.run(argv, limit=LIMIT)
+            raise Undone(otherwise)
 
     def mkdir(self, path: str, mode: str, owner: int, group: int) -> None:
         """Makes a directory and its parents; only the last one gets the permissions."""

@@ -89,7 +89,7 @@ def test_what_is_refused(served: Driven) -> None:
     served.sh("cd /srv/share; nohup sleep 500 >/dev/null 2>&1 & echo $! > /run/holder")
     held = failed(served, *(task("pool_netfs", name="share", state=s) for s in LEAVE))
     pid = served.sh("cat /run/holder").strip()
-    assert [text for text in held if f"in use: sleep ({pid})" not in text] == []
+    assert [text for text in held if f"open in sleep ({pid})" not in text] == []
     served.sh("kill $(cat /run/holder)")
     served.tasks(task("pool_netfs", name="share", state="deleted"))
 

@@ -194,9 +194,10 @@ class FakeHost(Reader):
             return None if what is None else sorted(what.get("inside", ()))
         if path not in self.folders:
             inside = self._inside(path)
-            if inside is not None:
+            if inside is not None and path not in self.files:
                 return sorted(inside.get("inside", ()))
-            self._must_be_known(path)
+            if path not in self.files:
+                self._must_be_known(path)
         return self.folders.get(path)
 
     def _inside(self, path: str) -> Said | None:
@@ -317,7 +318,7 @@ class FakeHost(Reader):
     def within(self, what: str, look: t.Callable[[], t.Any]) -> t.Any:
         return look()
 
-    def addresses(self, name: str, required: bool) -> list[str]:
+    def addresses(self, name: str) -> list[str]:
         return list(self._get("addresses").get(name, [name]))
 
     def space(self, path: str) -> tuple[int, int]:
@@ -442,7 +443,6 @@ def _node(said: Said, device: str = "") -> Node:
         Permissions(said.get("mode", "0711"), said.get("owner", 0), said.get("group", 0)),
         said.get("size", 0),
         device,
-        said.get("filesystem", ""),
         allocated=said.get("allocated", 0),
     )
 

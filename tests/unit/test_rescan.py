@@ -29,7 +29,9 @@ def test_rescan(tmp_path: Path, check: bool, found: bool) -> None:
 
     def look(_host: object) -> _run.Look:
         there = ("/dev/sda", "/dev/sdb") if found and scan.read_text() else ("/dev/sda",)
-        return _run.Look((), {"pool": list(there)}, rescan=(rescan,), volumes=there)
+        return _run.Look(
+            (), {"pool": list(there)}, rescan=(rescan,), volumes=dict.fromkeys(there, "disk")
+        )
 
     module: t.Any = SimpleNamespace(check_mode=check, execute=None, params={"allow": []}, warn=None)
     result = _run._performed(module, look, _run.Progress())

@@ -82,13 +82,21 @@ class Backend(abc.ABC, t.Generic[S]):
         """From ``ready`` to ready as wanted: permissions, members."""
         return iter(())
 
+    def prove(self, seen: S, daemon: bool) -> Steps:
+        """Before the definition is kept: shows that the pool can start, or leaves nothing."""
+        return iter(())
+
     def start(self, seen: S, daemon: bool) -> Steps:
         """From built to in use; with ``daemon`` libvirtd starts the pool after that."""
         return iter(())
 
     def stop(self, seen: S, daemon: bool) -> Steps:
-        """The way back; raises `Refused` where the pool is in use."""
+        """The way back; with ``daemon`` libvirtd stops the pool after that."""
         return iter(())
+
+    def daemon_stops(self, seen: S) -> None:
+        """Raises `Refused` where libvirtd would fail to stop the pool, or stop more than that."""
+        return
 
     def boot(self, seen: S, autostart: bool, daemon: bool) -> Steps:
         """After which the host by itself brings the pool back at boot, or does not.

@@ -6,15 +6,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 from dataclasses import dataclass, replace
 
 from .. import _options
 from .._host import Reader
-from .._model import Auth, Offer, Pool, Seen, SourceHost
+from .._model import Auth, Device, Offer, Pool, Seen, SourceHost, Volume
 from .._plan import Steps
-from .._tools import iscsi
+from .._tools import files, iscsi, network
 from .._volumes import luns
 from .base import Backend
 
@@ -24,16 +25,24 @@ _SECRETS = ("password", "password_in")
 
 @dataclass(frozen=True)
 class SeenTarget(Seen):
-    """``record`` is the one there is, or would be; ``known`` tells which.
+    """``record`` is the one there is; ``broken`` are files where it would be that are none.
 
-    ``own_interface`` tells that there is one that was made for this pool.
+    ``interfaces`` are those with the pool's initiator; one may have been made for this pool.
+    ``sessions`` are the pool's own, ``others`` those of the same target that are not, ``devices``
+    the disks of the own ones and their partitions.  ``folder`` is open-iscsi's, and ``offers`` asks
+    the server.
     """
 
     record: iscsi.Record | None = None
-    known: bool = False
-    interface_known: bool = True
-    own_interface: bool = False
-    session: iscsi.Session | None = None
+    broken: tuple[str, ...] = ()
+    folder: str = ""
+    addresses: tuple[str, ...] = ()
+    interfaces: tuple[str, ...] = ()
+    sessions: tuple[iscsi.Session, ...] = ()
+    others: tuple[iscsi.Session, ...] = ()
+    devices: tuple[Device, ...] = ()
+    replaced: tuple[luns.Replaced, ...] = ()
+    offers: t.Callable[[], list[tuple[iscsi.Portal, str]]] = list
 
 
 class Iscsi(Backend[SeenTarget]):
@@ -109,45 +118,54 @@ class Iscsi(Backend[SeenTarget]):
     def probe(self, host: Reader) -> SeenTarget:
         pool = self.pool
         target = pool.devices[0] if pool.devices else ""
-        addresses = self._addresses(host)
+        server = pool.hosts[0].name if pool.hosts else ""
+        addresses = tuple(network.known_as(host, server))
         names = iscsi.interfaces(host, pool.initiator) if pool.initiator else [iscsi.DEFAULT]
         here = self._here(addresses, names or [self._own_interface])
-        session = next(filter(here, iscsi.sessions(host, target)), None)
-        here = self._here(addresses, [session.interface] if session else names)
-        record = next(filter(here, iscsi.records(host, target)), None)
+        every = list(iscsi.sessions(host, target))
+        own = tuple(filter(here, every))
+        if own:
+            here = self._here(addresses, [own[0].interface])
+        records = list(filter(here, iscsi.records(host, target)))
+        record = next((each for each in records if each.whole), None)
         seen = SeenTarget(
             state="ready" if record else "missing",
-            active=session is not None,
+            active=bool(own),
             record=record,
-            known=record is not None,
-            interface_known=bool(names),
-            own_interface=self._own_interface in names,
-            session=session,
-            warnings=self._warnings(host),
+            broken=tuple(each.path for each in records if not each.whole),
+            addresses=addresses,
+            interfaces=tuple(names),
+            sessions=own,
+            others=tuple(each for each in every if each not in own),
+            folder=iscsi.base(host),
+            offers=functools.partial(
+                iscsi.discover, host, self._portal([*addresses, server]).server
+            ),
+            warnings=tuple(self._warnings(host, record)),
         )
-        if not record and not self.leaving:
-            portal = session.portal if session else self._portal(host, target, addresses)
-            interface = session.interface if session else (names or [self._own_interface])[0]
-            seen = replace(seen, record=iscsi.new_record(host, target, portal, interface))
-        return self._with_luns(host, seen, session) if session else seen
+        return self._with_luns(host, seen) if own else seen
 
-    def _warnings(self, host: Reader) -> tuple[str, ...]:
-        if self.leaving or not self.given.get("autostart") or iscsi.at_boot(host):
-            return ()
-        return (
-            f"Nothing logs in to the target of pool {self.pool.name} after a reboot, because "
-            "open-iscsi's service is not enabled. Run systemctl enable open-iscsi (iscsi on Red "
-            "Hat and its like).",
-        )
+    def _warnings(self, host: Reader, record: iscsi.Record | None) -> t.Iterator[str]:
+        if record and record.automatic and not iscsi.at_boot(host):
+            yield (
+                f"Nothing logs in to the target of pool {self.pool.name} after a reboot, because "
+                "open-iscsi's service is not enabled. Run systemctl enable open-iscsi (iscsi on "
+                "Red Hat and its like)."
+            )
 
     def _here(
         self, addresses: t.Sequence[str], interfaces: t.Sequence[str]
     ) -> t.Callable[[iscsi.Session | iscsi.Record], bool]:
-        """Whether a session or a record is of this server and under this name."""
+        """Whether a session or a record is of this server and under this name.
+
+        A server that has only a name is every server: the pool's target is known, and no other
+        pool is on that.
+        """
+        known = any(map(network.is_address, addresses))
 
         def here(each: iscsi.Session | iscsi.Record) -> bool:
             way = each.portal
-            server = not addresses or way.address in addresses
+            server = not known or network.plain(way.address) in addresses
             return server and way.port == str(self._port) and each.interface in interfaces
 
         return here
@@ -160,20 +178,20 @@ class Iscsi(Backend[SeenTarget]):
     def _port(self) -> int:
         return (self.pool.hosts[0].port if self.pool.hosts else 0) or _PORT
 
-    def _addresses(self, host: Reader) -> list[str]:
-        """All that the server is known by; none where its name has no address any more.
+    def _portal(self, addresses: t.Sequence[str]) -> iscsi.Portal:
+        """The way in that the definition says; by an address of the server, if it has one."""
+        first = next(filter(network.is_address, addresses), addresses[0])
+        return iscsi.Portal(first, str(self._port))
 
-        Such a pool can be left: its target is known, and no other pool is on that.
-        """
-        name = self.pool.hosts[0].name if self.pool.hosts else ""
-        found = host.addresses(name, required=not self.leaving)
-        return list(dict.fromkeys([*found, name])) if found else []
-
-    def _portal(self, host: Reader, target: str, addresses: t.Sequence[str]) -> iscsi.Portal:
+    def _offered(self, seen: SeenTarget) -> iscsi.Portal:
         """The way in to a target of which there is no record yet: the server is asked."""
-        pool, port = self.pool, str(self._port)
-        first = iscsi.Portal(addresses[0], port)
-        found = iscsi.discover(host, first.server)
+        pool, target = self.pool, self.pool.devices[0]
+        if not any(map(network.is_address, seen.addresses)):
+            raise self.nothing(
+                f"the server of pool {pool.name}, {pool.hosts[0].name}, has no address on this "
+                "host. Correct host, or let the name be known here."
+            )
+        found = seen.offers()
         portals = [portal for portal, name in found if name == target]
         if not portals and not pool.initiator:
             there = ", ".join(sorted({name for dummy, name in found})) or "no target"
@@ -181,30 +199,55 @@ class Iscsi(Backend[SeenTarget]):
                 f"{pool.hosts[0].name} does not offer {target} of pool {pool.name}, but {there}. "
                 "Correct target, or let the server offer it to this host."
             )
-        same = [each for each in portals if (each.address, each.port) == (first.address, port)]
+        first = self._portal(seen.addresses)
+        same = [each for each in portals if each.same(first)]
         return same[0] if same else replace(first, group=portals[0].group) if portals else first
 
-    def _with_luns(self, host: Reader, seen: SeenTarget, session: iscsi.Session) -> SeenTarget:
-        volumes = tuple(luns.read(host, session.host, self.pool.path))
+    def _record(self, seen: SeenTarget) -> iscsi.Record:
+        """The record there is, or the one to be made."""
+        if seen.record:
+            return seen.record
+        own = next(iter(seen.sessions), None)
+        interface = own.interface if own else [*seen.interfaces, self._own_interface][0]
+        portal = own.portal if own else self._offered(seen)
+        return iscsi.new_record(seen.folder, self.pool.devices[0], portal, interface)
+
+    def _with_luns(self, host: Reader, seen: SeenTarget) -> SeenTarget:
+        number = seen.sessions[0].host
+        volumes = tuple(luns.read(host, number, self.pool.path))
         size = sum(volume.capacity for volume in volumes)
+        hosts = [session.host for session in seen.sessions]
+        replaced = tuple(luns.replaced(host, number))
+        taken = [lun for each in hosts for lun in luns.devices(host, each, self.pool.path)]
         return replace(
             seen,
-            users=tuple(luns.users(host, volumes)),
             capacity=size,
             allocation=size,
             volumes=volumes,
-            warnings=(*seen.warnings, *luns.warnings(self.pool, volumes)),
+            devices=tuple(taken),
+            replaced=replaced,
+            news=tuple(luns.news(self.pool, replaced)),
+            warnings=(*seen.warnings, *self._lun_warnings(number, volumes)),
         )
 
+    def _lun_warnings(self, number: int, volumes: t.Sequence[Volume]) -> t.Iterator[str]:
+        yield from luns.warnings(self.pool, number, volumes)
+        if not volumes:
+            yield (
+                f"The target of pool {self.pool.name}, {self.pool.devices[0]}, offers no LUN to "
+                "this host. Let the server map one to this host's initiator."
+            )
+
     def build(self, seen: SeenTarget) -> Steps:
-        if not seen.record:
-            return
-        if not seen.interface_known:
-            yield from iscsi.make_interface(seen.record.interface, self.pool.initiator)
-        yield iscsi.make_record(seen.record)
-        yield iscsi.claim(seen.record)
+        record = self._record(seen)
+        if not seen.interfaces:
+            yield from iscsi.make_interface(record.interface, self.pool.initiator)
+        for path in seen.broken:
+            yield files.remove(path, f"remove {path}, which is no record and in the way of one")
+        yield iscsi.make_record(record)
+        yield iscsi.claim(record)
         if self._chap:
-            yield iscsi.credentials(seen.record, self._chap)
+            yield iscsi.credentials(record, self._chap)
         elif self.pool.auth:
             raise self._no_password()
         yield from self._anew(seen)
@@ -212,64 +255,97 @@ class Iscsi(Backend[SeenTarget]):
     def amend(self, seen: SeenTarget) -> Steps:
         if seen.record and self._chap is not None and self._chap != seen.record.chap:
             yield iscsi.credentials(seen.record, self._chap)
+        yield from luns.renew(seen.replaced)
         yield from self._anew(seen)
 
     def _anew(self, seen: SeenTarget) -> Steps:
         """A session keeps the credentials that it began with."""
-        if not (seen.session and seen.record) or self._chap in (None, seen.session.chap):
+        if not seen.sessions or self._chap in (None, seen.sessions[0].chap):
             return
-        self._unused(seen)
-        yield iscsi.logout(seen.session, risk="interrupt")
-        yield from iscsi.login(seen.record, risk="interrupt")
+        yield from iscsi.logout(seen.sessions, seen.devices, risk="interrupt")
+        yield from iscsi.login(self._record(seen), risk="interrupt")
 
-    def start(self, seen: SeenTarget, daemon: bool) -> Steps:
-        if seen.record:
-            yield from iscsi.login(seen.record)
+    def prove(self, seen: SeenTarget, daemon: bool) -> Steps:
+        if not seen.sessions:
+            yield from iscsi.login(self._record(seen))
+        # libvirt takes a session without LUNs for one that is broken.
+        if daemon and not seen.volumes:
+            yield iscsi.expect_luns(self._record(seen), self._undone(seen))
+
+    def _undone(self, seen: SeenTarget) -> iscsi.Undo:
+        """What takes away again what a login and its record have made."""
+        own = not seen.interfaces
+        return iscsi.Undo(not seen.sessions, not seen.record, own)
 
     def stop(self, seen: SeenTarget, daemon: bool) -> Steps:
-        self._unused(seen)
-        if seen.session:
-            yield iscsi.logout(seen.session)
+        theirs = [each for each in seen.others if self._taken_by_libvirt(seen, each)]
+        if daemon and theirs:
+            raise self.nothing(
+                f"libvirt would log out of {_sessions(theirs)} as well, with which this host is "
+                f"logged in to the target of pool {self.pool.name} under another name. Log out of "
+                "it first, if it is not wanted, then run the task again."
+            )
+        if daemon and seen.others:
+            # Logging out is left to libvirt, which fails where it finds none of these sessions.
+            yield from luns.release(seen.devices)
+        else:
+            yield from iscsi.logout(seen.sessions, seen.devices)
+
+    def daemon_stops(self, seen: SeenTarget) -> None:
+        if seen.others and not seen.sessions:
+            raise self.nothing(
+                f"libvirt takes pool {self.pool.name} for running, because this host is logged in "
+                f"to its target by {_sessions(seen.others)}, and can stop it only by logging out "
+                "of the pool's own session, which there is not. Run the task with state: active "
+                "first, then this one."
+            )
+
+    def _taken_by_libvirt(self, seen: SeenTarget, other: iscsi.Session) -> bool:
+        """Whether libvirt, which names only the portal, would log out of another's session."""
+        if self.pool.initiator:
+            return False
+        return any(other.portal.same(own.portal) for own in seen.sessions)
 
     def boot(self, seen: SeenTarget, autostart: bool, daemon: bool) -> Steps:
         # Also with a daemon: it would write the record anew, without what it does not know of CHAP.
         if self.given.get("state") in ("absent", "undefined"):
             yield from self._forget(seen)
             return
+        record = seen.record if self.leaving else self._record(seen)
         wanted = "automatic" if autostart else "manual"
-        if seen.record and seen.record.values.get("node.startup") != wanted:
-            yield iscsi.startup(seen.record, wanted)
+        if record and record.values.get("node.startup") != wanted:
+            yield iscsi.startup(record, wanted)
 
     def delete(self, seen: SeenTarget) -> Steps:
         return self._forget(seen)
 
     def _forget(self, seen: SeenTarget) -> Steps:
         """Takes away what this collection has made; what others have is left."""
-        record = seen.record if seen.known else None
+        record = seen.record
         if record and (record.ours or record.interface == self._own_interface):
             yield iscsi.remove_record(record)
-        elif record and record.values.get("node.startup") == "automatic":
+        elif record and record.automatic:
             yield iscsi.startup(record, "manual")
-        in_use = seen.session and not record
-        if seen.own_interface and not in_use:
+        in_use = seen.sessions and not record
+        if self._own_interface in seen.interfaces and not in_use:
             yield iscsi.remove_interface(self._own_interface)
 
     def rescan(self, seen: SeenTarget) -> Steps:
-        if seen.session:
-            yield from iscsi.rescan(seen.session)
-
-    def _unused(self, seen: SeenTarget) -> None:
-        if seen.users:
-            raise self.nothing(
-                f"pool {self.pool.name} is in use: {', '.join(seen.users)}. Stop what uses it, "
-                "then run the task again."
-            )
+        for session in seen.sessions:
+            yield from iscsi.rescan(session)
 
     def _no_password(self) -> Exception:
         return self.nothing(
             f"pool {self.pool.name} logs in with CHAP, and this host has no record with its "
             "password. Give chap with username and password."
         )
+
+
+def _sessions(sessions: t.Sequence[iscsi.Session]) -> str:
+    return " and ".join(
+        f"session {each.number} ({each.portal.server}, interface {each.interface})"
+        for each in sessions
+    )
 
 
 def _hosts(params: t.Mapping[str, t.Any], pool: Pool) -> tuple[SourceHost, ...]:

@@ -6,33 +6,42 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 from dataclasses import dataclass, field, replace
 
 from .. import _options
-from .._host import LIMIT, Node, Reader
+from .._host import LIMIT, HostError, Node, Reader
 from .._kernel import Mount
 from .._model import Offer, Permissions, Place, Pool, Seen, SourceHost
 from .._plan import Steps
-from .._tools import files, fs
+from .._tools import files, fs, network
 from .._volumes.files import Files
 from .base import Backend
 
 FORMATS = ["auto", "nfs", "glusterfs", "cifs"]
 
 # What libvirt puts before the options of the pool.
+_APART = "nosharecache"  # a mount option of NFS
 _FIRST = {"glusterfs": ("direct-io-mode=1",), "cifs": ("guest",)}
 
 
 @dataclass(frozen=True)
 class SeenRemote(Seen):
-    """``mount`` is the one at the path, ``node`` its root."""
+    """``mount`` is the one at the path, ``node`` its root, ``real`` the path without links.
+
+    ``named`` tells that the mount table has the pool's source to the letter; ``twins`` are other
+    names under which the server is mounted.  ``there`` is the kind of what is at the path.
+    """
 
     mount: Mount | None = None
+    named: bool = False
+    twins: tuple[str, ...] = ()
     node: Node | None = None
     unit: fs.Unit = field(default_factory=fs.Unit)
-    path_there: bool = False
+    real: str = ""
+    there: str = ""
     path_empty: bool = True
 
 
@@ -53,12 +62,10 @@ class Netfs(Backend[SeenRemote]):
     @classmethod
     def define(cls, host: Reader, params: t.Mapping[str, t.Any], pool: Pool) -> Pool:
         format = _options.text(params, "format", pool.format or "auto")
-        server, options = params["host"], params["mount_options"]
-        if server and ":" in server and not server.startswith("[") and format != "cifs":
-            server = f"[{server}]"  # mount takes an IPv6 address only so, and libvirt adds nothing
+        options = params["mount_options"]
         return replace(
             pool,
-            hosts=pool.hosts if server is None else (SourceHost(server),),
+            hosts=_hosts(params["host"], format, pool),
             dir=_options.path(params, "dir", pool.dir),
             path=_options.path(params, "path", pool.path),
             format=format,
@@ -89,59 +96,83 @@ class Netfs(Backend[SeenRemote]):
             yield Offer(cls.type, {"host": params["host"], "dir": folder, "format": "nfs"})
 
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
-        return frozenset({_plain(_source(pool))} if pool.type == self.type and pool.hosts else ())
+        """An export by each name of its server, where the other pool could be on it, too."""
+        if pool.type != self.type or not pool.hosts:
+            return frozenset()
+        server, folder = _parts(_source(pool))
+        mine = _parts(_source(self.pool))[1]
+        names = [server]
+        if mine == folder or _inside(mine, folder) or _inside(folder, mine):
+            names = network.known_as(host, server)
+        folders = [folder]
+        if pool != self.pool and folder != mine and self._one_export(host, names, folder, mine):
+            folders.append(mine)
+        return frozenset(f"{name}:{each}" for name in names for each in folders)
 
-    @property
-    def _words(self) -> tuple[str, ...]:
+    def _one_export(self, host: Reader, names: t.Sequence[str], one: str, other: str) -> bool:
+        """Whether two paths are one directory: below the root of NFS 4, or all of it, as in NFS 3.
+
+        Such a root is not in the server's list of exports, and what it leads to is.
+        """
+        short, long = sorted([one, other], key=len)
+        same = set(names) & set(network.known_as(host, self.pool.hosts[0].name))
+        if self.pool.format in ("cifs", "glusterfs") or not same or not _inside(long, short):
+            return False
+        try:
+            exports = [each.rstrip("/") for each in fs.exports(host, sorted(same)[0])]
+        except HostError:
+            return False  # a server without a list has no NFS 3, in which the long path is one
+        return _below(long, exports) and not _below(short, exports)
+
+    def _words(self, seen: SeenRemote) -> tuple[str, ...]:
+        """The options to mount with, behind those that are always there."""
         pool = self.pool
         version = [f"nfsvers={pool.protocol_version}"] if pool.protocol_version else []
-        return (*version, *_FIRST.get(pool.format, ()), *pool.mount_options)
+        return (*version, *_FIRST.get(pool.format, ()), *self._options(seen))
+
+    def _options(self, seen: SeenRemote) -> tuple[str, ...]:
+        """Those of the pool, and what gives its mount a name of its own.
+
+        The kernel shows all mounts of one file system of a server under the name of the first, and
+        libvirt compares names.
+        """
+        options = self.pool.mount_options
+        own = seen.mount and _APART in seen.mount.options if seen.active else seen.twins
+        return (*options, _APART) if own and _APART not in options else options
 
     @property
     def _kind(self) -> str:
         return "" if self.pool.format == "auto" else self.pool.format
 
+    def stored(self, seen: SeenRemote, stored: Pool | None) -> Pool:
+        return replace(self.pool, mount_options=self._options(seen))
+
     def probe(self, host: Reader) -> SeenRemote:
-        source = _source(self.pool)
-        mount = fs.at(host.mounts(), self.pool.path)
-        ours = bool(mount and _plain(mount.source) == _plain(source))
-        if mount and not self.leaving:
-            self._no_other(mount, source)
+        mounts, source = host.mounts(), _source(self.pool)
+        mount = fs.at(mounts, self.pool.path)
+        names = functools.lru_cache(None)(lambda: network.known_as(host, _parts(source)[0]))
+        ours = bool(mount and _same(mount, source, names))
         seen = SeenRemote(
-            state="ready", active=ours, mount=mount, unit=fs.unit(host, self.pool.path, fs.REMOTE)
+            state="ready",
+            active=ours,
+            mount=mount,
+            named=bool(mount and mount.source == source),
+            twins=() if ours else tuple(_twins(mounts, source, names)),
+            unit=fs.unit(host, self.pool.path, fs.REMOTE),
+            real=self.pool.path,
         )
         what = f"{source} at {self.pool.path}" if ours else self.pool.path
-        if not ours or not self.leaving or self.given.get("info"):
-            return host.within(what, lambda: self._inside(host, seen))
-        # Enough to unmount it, even if the server is dead.
-        below = [f"{path} is mounted below it" for path in fs.below(host.mounts(), self.pool.path)]
-        users = (*below, *fs.processes(host, self.pool.path))
-        return replace(seen, users=users, path_there=True)
+        try:
+            return host.within(what, lambda: self._look(host, seen))
+        except HostError as problem:
+            # Enough to unmount it, even if the server is dead.
+            return replace(seen, there="dir", error=_told(str(problem), self.pool))
 
-    def _no_other(self, mount: Mount, source: str) -> None:
-        if mount.source == source:
-            return
-        if _plain(mount.source) != _plain(source):
-            raise self.nothing(
-                f"{mount.source} is mounted at {self.pool.path}, where pool {self.pool.name} "
-                f"belongs with {source}. Unmount it, or name another path."
-            )
-        raise self.nothing(
-            f"{self.pool.path} is mounted as {mount.source}, and libvirt would mount {source} on "
-            f"top of it, because it compares the text. Run umount {self.pool.path}, or write host "
-            "and dir as they are mounted."
-        )
-
-    def _inside(self, host: Reader, seen: SeenRemote) -> SeenRemote:
+    def _look(self, host: Reader, seen: SeenRemote) -> SeenRemote:
         path, node = self.pool.path, host.node(self.pool.path)
-        if not self.leaving and host.real(path) != path:
-            raise self.nothing(
-                f"{path} leads through a symbolic link, and libvirt would not know the mount "
-                f"again. Write path: {host.real(path)}."
-            )
-        if node and node.kind != "dir" and not self.leaving:
-            raise self.nothing(f"{path} is there and is not a directory.")
-        seen = replace(seen, path_there=node is not None, path_empty=not host.names(path))
+        empty = not host.names(path)
+        kind = node.kind if node else ""
+        seen = replace(seen, real=host.real(path), there=kind, path_empty=empty)
         if not seen.active:
             return seen
         capacity, available = host.space(path)
@@ -154,12 +185,38 @@ class Netfs(Backend[SeenRemote]):
             volumes=tuple(Files(path).look(host)),
         )
 
+    def fit(self, seen: SeenRemote) -> None:
+        path, mount, source = self.pool.path, seen.mount, _source(self.pool)
+        if seen.error:
+            raise self.nothing(seen.error)
+        if seen.real != path:
+            raise self.nothing(
+                f"{path} leads through a symbolic link, and libvirt would not know the mount "
+                f"again. Write path: {seen.real}."
+            )
+        if mount and not seen.active:
+            raise self.nothing(
+                f"{mount.source} is mounted at {path}, where pool {self.pool.name} belongs with "
+                f"{source}. Unmount it, or name another path."
+            )
+        if seen.there not in ("", "dir"):
+            raise self.nothing(f"{path} is there and is not a directory. Name another path.")
+
     def amend(self, seen: SeenRemote) -> Steps:
-        if not seen.path_there:
+        if not seen.there:
             wanted = Permissions(self.pool.permissions.mode)
             yield files.make_directory(self.pool.path, wanted)
         if seen.node:
             yield from files.permissions(self.pool.path, self.permissions, seen.node.permissions)
+
+    def prove(self, seen: SeenRemote, daemon: bool) -> Steps:
+        if daemon and seen.active and seen.mount and not seen.named:
+            raise self.nothing(
+                f"{self.pool.path} is mounted as {seen.mount.source}, and libvirt would mount "
+                f"{_source(self.pool)} on top of it, because it compares the text. Run umount "
+                f"{self.pool.path}, or write host and dir as they are mounted."
+            )
+        return iter(())
 
     def start(self, seen: SeenRemote, daemon: bool) -> Steps:
         pool = self.pool
@@ -168,25 +225,21 @@ class Netfs(Backend[SeenRemote]):
                 f"{pool.path} is not empty, and mounting pool {pool.name} would cover what is in "
                 "it. Move it away, or name another path."
             )
-        yield fs.mount(_source(pool), pool.path, self._kind, self._words, limit=LIMIT)
+        yield fs.mount(_source(pool), pool.path, self._kind, self._words(seen), limit=LIMIT)
         yield from files.permissions(pool.path, self.permissions, Permissions())
 
     def stop(self, seen: SeenRemote, daemon: bool) -> Steps:
-        if seen.users:
-            raise self.nothing(
-                f"pool {self.pool.name} at {self.pool.path} is in use: {', '.join(seen.users)}. "
-                "Stop what uses it, then run the task again."
-            )
         yield fs.unmount(Place(self.pool.path), limit=LIMIT)
 
     def boot(self, seen: SeenRemote, autostart: bool, daemon: bool) -> Steps:
         if not autostart or daemon:
             return fs.no_boot(seen.unit, self.pool.path)
-        return fs.boot(seen.unit, _source(self.pool), self.pool.path, self._kind, self._words)
+        words = self._words(seen)
+        return fs.boot(seen.unit, _source(self.pool), self.pool.path, self._kind, words)
 
     def delete(self, seen: SeenRemote) -> Steps:
         yield from fs.no_boot(seen.unit, self.pool.path)
-        if seen.path_there and (seen.active or seen.path_empty) and (seen.active or not seen.mount):
+        if seen.there == "dir" and (seen.active or (seen.path_empty and not seen.mount)):
             yield files.remove_directory(self.pool.path)
 
     def volumes(self) -> Files:
@@ -199,14 +252,68 @@ def _source(pool: Pool) -> str:
     return f"//{server}/{pool.dir}" if pool.format == "cifs" else f"{server}:{pool.dir}"
 
 
-def _plain(source: str) -> str:
-    """A source, however it is spelled."""
+def _parts(source: str) -> tuple[str, str]:
+    """Server and directory of a source, however they are spelled; both "" where it has none."""
     found = re.fullmatch(r"//([^/]+)/(.*)|(\[[^]]*\]|[^/:]*):(.*)", source)
     if not found:
-        return source
-    server, folder = found[1] or found[3] or "", found[2] or found[4] or ""
-    kind = "//" if found[1] else ""
-    return f"{kind}{server.strip('[]').lower()}:/{folder.strip('/')}"
+        return "", ""
+    folder = "/".join(part for part in (found[2] or found[4] or "").split("/") if part)
+    kind = "//" if found[1] else "/"
+    return network.plain(found[1] or found[3] or ""), f"{kind}{folder}"
+
+
+def _same(mount: Mount, source: str, names: t.Callable[[], t.Sequence[str]]) -> bool:
+    """Whether a mount is of a source, by whatever name of its server."""
+    (there, folder), (server, wanted) = _parts(mount.source), _parts(source)
+    if folder != wanted or not there:
+        return False
+    return there == server or bool(_servers(mount) & set(names()))
+
+
+def _servers(mount: Mount) -> set[str]:
+    """The name and the addresses by which the mount table knows a server."""
+    said = {option.partition("=")[2] for option in mount.options if option[:5] == "addr="}
+    return {_parts(mount.source)[0], *map(network.plain, said)}
+
+
+def _twins(
+    mounts: t.Sequence[Mount], source: str, names: t.Callable[[], t.Sequence[str]]
+) -> t.Iterator[str]:
+    """The names under which an NFS server is mounted that are others than that of a source."""
+    for mount in mounts:
+        there, server = mount.source.partition(":")[0], source.partition(":")[0]
+        nfs = mount.format in ("nfs", "nfs4")
+        if nfs and there != server and _servers(mount) & set(names()):
+            yield there
+
+
+def _inside(path: str, end: str) -> bool:
+    """Whether a path ends with another one, and is longer."""
+    return path != end and path.endswith(end) and end.startswith("/") and path[:2] != "//"
+
+
+def _below(path: str, exports: t.Sequence[str]) -> bool:
+    return any(f"{path}/".startswith(f"{each}/") for each in exports)
+
+
+def _hosts(server: str | None, format: str, pool: Pool) -> tuple[SourceHost, ...]:
+    if server is None:
+        return pool.hosts
+    if pool.hosts and network.plain(server) == network.plain(pool.hosts[0].name):
+        return pool.hosts  # what is mounted has this spelling
+    if ":" in server and not server.startswith("[") and format != "cifs":
+        server = f"[{server}]"  # mount takes an IPv6 address only so, and libvirt adds nothing
+    return (SourceHost(server),)
+
+
+def _told(problem: str, pool: Pool) -> str:
+    """A failed look with the way out, where the server has made what was mounted anew."""
+    if "Stale file handle" not in problem:
+        return problem
+    return (
+        f"{problem}: the server of pool {pool.name} has removed or replaced what is mounted. Stop "
+        "the pool with state: inactive, then start it with state: active"
+    )
 
 
 def _dir_faults(folder: str, format: str | None) -> t.Iterator[str]:

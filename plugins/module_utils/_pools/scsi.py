@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from .. import _options
 from .._host import Reader
-from .._model import Adapter, Offer, Pool, Seen
+from .._model import Adapter, Device, Offer, Pool, Seen
 from .._plan import Steps
 from .._tools import scsi
 from .._volumes import luns
@@ -42,10 +42,13 @@ class SeenHost(Seen):
     """``number`` is the kernel's of the SCSI host, ``None`` where there is none.
 
     ``maker`` is the directory of the host on which it is, or would be, made as a virtual one.
+    ``devices`` are the disks of the host and their partitions.
     """
 
     number: int | None = None
     maker: str = ""
+    devices: tuple[Device, ...] = ()
+    replaced: tuple[luns.Replaced, ...] = ()
 
 
 class Scsi(Backend[SeenHost]):
@@ -93,32 +96,34 @@ class Scsi(Backend[SeenHost]):
     def probe(self, host: Reader) -> SeenHost:
         adapter = self.pool.adapter
         number = scsi.number(host, adapter) if adapter else None
+        managed = bool(adapter and adapter.managed == "yes")
         if number is None:
-            return self._missing(host)
-        maker = scsi.maker(host, number) if adapter and adapter.managed == "yes" else ""
+            maker = scsi.able(host, adapter.parent) if adapter and managed else ""
+            return SeenHost("ready" if maker else "missing", active=False, maker=maker)
+        maker = scsi.maker(host, number) if managed else ""
         volumes = tuple(luns.read(host, number, self.pool.path))
+        replaced = tuple(luns.replaced(host, number))
         size = sum(volume.capacity for volume in volumes)
         return SeenHost(
             state="ready",
             active=True if maker else None,
             number=number,
             maker=maker,
-            users=tuple(luns.users(host, volumes)) if maker else (),
+            devices=tuple(luns.devices(host, number, self.pool.path)) if maker else (),
+            replaced=replaced,
+            news=tuple(luns.news(self.pool, replaced)),
             capacity=size,
             allocation=size,
             volumes=volumes,
-            warnings=tuple(luns.warnings(self.pool, volumes)),
+            warnings=tuple(luns.warnings(self.pool, number, volumes)),
         )
 
-    def _missing(self, host: Reader) -> SeenHost:
+    def fit(self, seen: SeenHost) -> None:
         adapter = self.pool.adapter
-        if self.leaving:
-            return SeenHost("missing", active=False)
+        if seen.number is not None or seen.maker:
+            return
         also = ""
         if adapter and adapter.managed == "yes":
-            maker = scsi.able(host, adapter.parent)
-            if maker:
-                return SeenHost("ready", active=False, maker=maker)
             who = f"{adapter.parent} cannot" if adapter.parent else "no host can"
             also = f", and {who} make it as a virtual one"
         raise self.nothing(
@@ -126,19 +131,21 @@ class Scsi(Backend[SeenHost]):
             "Attach it, or correct adapter; ls /sys/class/scsi_host lists those there are."
         )
 
+    def amend(self, seen: SeenHost) -> Steps:
+        return luns.renew(seen.replaced)
+
     def start(self, seen: SeenHost, daemon: bool) -> Steps:
         # libvirtd starts no pool on a virtual host that is there before it makes it.
         if seen.maker and self.pool.adapter and not daemon:
             yield from scsi.make_virtual(seen.maker, self.pool.adapter)
 
     def stop(self, seen: SeenHost, daemon: bool) -> Steps:
-        if seen.users:
-            raise self.nothing(
-                f"pool {self.pool.name} is in use: {', '.join(seen.users)}. Stop what uses it, "
-                "then run the task again."
-            )
-        if seen.maker and self.pool.adapter and not daemon:
-            yield scsi.remove_virtual(seen.maker, self.pool.adapter)
+        if not seen.maker or not self.pool.adapter:
+            return
+        if daemon:
+            yield from luns.release(seen.devices)
+        else:
+            yield scsi.remove_virtual(seen.maker, self.pool.adapter, seen.devices)
 
     def rescan(self, seen: SeenHost) -> Steps:
         if seen.number is not None:

@@ -14,9 +14,11 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._host import LIMIT, Reader
-from .._plan import Action, call, run
+from .._model import Claim, Device
+from .._plan import Action, Steps, call, run
 from . import scsi
 from .fs import UNITS
+from .network import plain
 
 _BASES = ("/etc/iscsi", "/var/lib/iscsi")  # where open-iscsi keeps records; builds of it differ
 _SERVICES = ("open-iscsi.service", "iscsi.service")  # Debian, Red Hat
@@ -26,6 +28,9 @@ _NULL = ("<NULL>", "(null)")  # what the kernel prints where nothing was set
 _AUTH = "node.session.auth."
 _OURS = "# Made by poolwright.storage; it goes with the pool."
 DEFAULT = "default"  # the interface that has the host's own initiator name
+_UNKNOWN = "-1"  # the group of a portal of which nobody has said it
+# How the folder of a portal's records is called; without a group it is one record, and a file.
+_FOLDER = re.compile(r"([^\s,]+),(\d+)(?:,(-?\d+))?")
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,10 @@ class Portal:
     def server(self) -> str:
         address = f"[{self.address}]" if ":" in self.address else self.address
         return f"{address}:{self.port}"
+
+    def same(self, other: Portal) -> bool:
+        """Whether both are one way in, whatever group they say."""
+        return (plain(self.address), self.port) == (plain(other.address), other.port)
 
     def __str__(self) -> str:
         return f"{self.server},{self.group}"
@@ -80,10 +89,28 @@ class Record:
     ours: bool = False
 
     @property
+    def whole(self) -> bool:
+        """Whether open-iscsi takes it for a record; a power cut can leave an empty file."""
+        return "node.name" in self.values
+
+    @property
+    def automatic(self) -> bool:
+        """Whether open-iscsi logs in with it at boot."""
+        return self.values.get("node.startup") == "automatic"
+
+    @property
     def chap(self) -> Chap:
         if self.values.get(f"{_AUTH}authmethod") != "CHAP":
             return Chap()
         return Chap(*(self.values.get(f"{_AUTH}{key}", "") for key in vars(Chap())))
+
+
+class Undo(t.NamedTuple):
+    """What a task has made, and takes away again where it comes to nothing."""
+
+    session: bool
+    record: bool
+    interface: bool
 
 
 def base(host: Reader) -> str:
@@ -126,29 +153,44 @@ def _attribute(host: Reader, folder: str, name: str) -> str:
 
 
 def records(host: Reader, target: str) -> t.Iterator[Record]:
+    """The records of a target, also those that are not whole; what else lies there is left."""
     folder = f"{base(host)}/nodes/{target}"
-    for portal in host.names(folder) or []:
-        for interface in host.names(f"{folder}/{portal}") or []:
-            path = f"{folder}/{portal}/{interface}"
-            text = host.read(path) or ""
-            where = Portal(*portal.split(","))
-            yield Record(path, target, where, interface, _values(text), _OURS in text.splitlines())
+    for name in host.names(folder) or []:
+        found = _FOLDER.fullmatch(name)
+        if not found:
+            continue
+        portal, inside = Portal(found[1], found[2], found[3] or _UNKNOWN), f"{folder}/{name}"
+        files = [f"{inside}/{each}" for each in host.names(inside) or []]
+        for path in files if found[3] else [inside]:
+            text = _text(host, path)
+            if text is not None:
+                yield _record(path, target, portal, text)
 
 
-def new_record(host: Reader, target: str, portal: Portal, interface: str) -> Record:
-    """What iscsiadm would make."""
+def _record(path: str, target: str, portal: Portal, text: str) -> Record:
+    values = _values(text)
+    named = DEFAULT if portal.group == _UNKNOWN else path.rpartition("/")[2]
+    interface = values.get("iface.iscsi_ifacename", named)
+    return Record(path, target, portal, interface, values, _OURS in text.splitlines())
+
+
+def _text(host: Reader, path: str) -> str | None:
+    """The content of a file; ``None`` where there is something else."""
+    return host.read(path) if host.names(path) is None else None
+
+
+def new_record(folder: str, target: str, portal: Portal, interface: str) -> Record:
+    """What iscsiadm would make below the folder of all that it keeps."""
     where = f"{portal.address},{portal.port},{portal.group}"
-    return Record(f"{base(host)}/nodes/{target}/{where}/{interface}", target, portal, interface)
+    return Record(f"{folder}/nodes/{target}/{where}/{interface}", target, portal, interface)
 
 
 def interfaces(host: Reader, initiator: str) -> list[str]:
     """The interfaces that log in under an initiator's name."""
     folder = f"{base(host)}/ifaces"
-    return [
-        name
-        for name in host.names(folder) or []
-        if _values(host.read(f"{folder}/{name}") or "").get("iface.initiatorname") == initiator
-    ]
+    found = {name: _text(host, f"{folder}/{name}") or "" for name in host.names(folder) or []}
+    key = "iface.initiatorname"
+    return [name for name, text in found.items() if _values(text).get(key) == initiator]
 
 
 def _values(text: str) -> dict[str, str]:
@@ -161,9 +203,11 @@ def discover(host: Reader, portal: str) -> list[tuple[Portal, str]]:
     words = ("--mode", "discovery", "--type", "sendtargets", "--op", "nonpersistent")
     found = []
     for line in host.ask("iscsiadm", *words, "--portal", portal, limit=LIMIT).splitlines():
-        match = re.fullmatch(r"\[?([^]\s]+?)\]?:(\d+),(\d+) (\S+)", line.strip())
+        match = re.fullmatch(r"\[?([^]\s]+?)\]?:(\d+),(-?\d+) (\S+)", line.strip())
         if match:
-            found.append((Portal(match[1], match[2], match[3]), match[4]))
+            # As libvirt does where it knows no group: open-iscsi would make a record of old style.
+            group = "1" if match[3] == _UNKNOWN else match[3]
+            found.append((Portal(match[1], match[2], group), match[4]))
     return found
 
 
@@ -230,10 +274,37 @@ def login(record: Record, risk: str = "") -> t.Iterator[Action]:
     yield from _wait(record.target)
 
 
-def logout(session: Session, risk: str = "") -> Action:
-    text = f"log out of {session.target} at {session.portal}"
-    words = ("iscsiadm", "--mode", "session", "--sid", session.number, "--logout")
-    return run(text, *words, risk=risk, limit=LIMIT)
+def expect_luns(record: Record, undo: Undo) -> Action:
+    """Fails where a session has no LUN, and takes away again what the task has made of it."""
+
+    def ready(host: Reader) -> bool:
+        own = (each for each in sessions(host, record.target) if each.portal.same(record.portal))
+        return any(scsi.has_units(host, session.host) for session in own)
+
+    iface = ("iscsiadm", "--mode", "iface", "--interface", record.interface)
+    steps = {
+        _node(record, "--logout"): undo.session,
+        _node(record, "--op", "delete"): undo.record,
+        (*iface, "--op", "delete"): undo.interface,
+    }
+    otherwise = (
+        f"target {record.target} at {record.portal.server} offers no LUN to this host, and libvirt "
+        "runs no pool without one. Let the server map one to this host's initiator"
+    )
+    text = f"see that {record.target} has LUNs"
+    command = f"iscsiadm --mode session --print 3  # that {record.target} has LUNs"
+    wanted = tuple(argv for argv, made in steps.items() if made)
+    return call(text, "expect", ready, otherwise, wanted, command=command)
+
+
+def logout(sessions: t.Sequence[Session], luns: t.Sequence[Device], risk: str = "") -> Steps:
+    """Leaves sessions, which takes away their ``luns``."""
+    claims = tuple(Claim(device, alone=False) for device in luns)
+    for session in sessions:
+        text = f"log out of {session.target} at {session.portal}"
+        words = ("iscsiadm", "--mode", "session", "--sid", session.number, "--logout")
+        yield run(text, *words, risk=risk, limit=LIMIT, claims=claims)
+        claims = ()  # with the first of the sessions all of them are looked at
 
 
 def rescan(session: Session) -> t.Iterator[Action]:

@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from .._host import LIMIT, Reader
-from .._model import Adapter
+from .._model import Adapter, Claim, Device
 from .._plan import Action, call, run
 
 _WWNS = {"wwnn": "node_name", "wwpn": "port_name"}
@@ -85,15 +85,16 @@ def make_virtual(folder: str, adapter: Adapter) -> t.Iterator[Action]:
     yield run("wait for the names of the LUNs", "udevadm", "settle", f"--timeout={LIMIT}")
 
 
-def remove_virtual(folder: str, adapter: Adapter) -> Action:
-    return _tell(folder, "delete", adapter)
+def remove_virtual(folder: str, adapter: Adapter, luns: t.Sequence[Device]) -> Action:
+    """Takes away a virtual host, and with it its ``luns``."""
+    return _tell(folder, "delete", adapter, tuple(Claim(lun, alone=False) for lun in luns))
 
 
-def _tell(folder: str, what: str, adapter: Adapter) -> Action:
+def _tell(folder: str, what: str, adapter: Adapter, claims: tuple[Claim, ...] = ()) -> Action:
     names = f"{_wwn(adapter.wwpn)}:{_wwn(adapter.wwnn)}"
     path = f"{folder}/vport_{what}"
     text = f"{what} the virtual host {names} on {folder.rpartition('/')[2]}"
-    return call(text, "tell", path, names, command=f"echo {names} > {path}")
+    return call(text, "tell", path, names, command=f"echo {names} > {path}", claims=claims)
 
 
 def rescan(number: int) -> t.Iterator[Action]:
@@ -102,6 +103,11 @@ def rescan(number: int) -> t.Iterator[Action]:
     text = f"look for new LUNs on host{number}"
     yield call(text, "tell", path, "- - -", command=f"echo '- - -' > {path}")
     yield from wait(lambda host: attached(host, number))
+
+
+def has_units(host: Reader, number: int) -> bool:
+    """Whether a host has any LUN, of whatever kind."""
+    return any(name.startswith(f"{number}:") for name in host.names(_LUNS) or [])
 
 
 def attached(host: Reader, number: int) -> bool:

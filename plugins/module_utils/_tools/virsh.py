@@ -48,10 +48,18 @@ def definition(host: Reader, uri: str, name: str) -> str:
     return _ask(host, uri, "pool-dumpxml", "--inactive", f"--pool={name}")
 
 
-def listing(host: Reader, uri: str, name: str) -> frozenset[str]:
-    """The volumes of an active pool as ``name path``, blanks made single."""
-    lines = _ask(host, uri, "vol-list", f"--pool={name}").splitlines()
-    return frozenset(" ".join(line.split()) for line in lines if line.strip())
+def listing(host: Reader, uri: str, name: str, sizes: bool) -> frozenset[str]:
+    """The volumes of an active pool as ``name path``, blanks made single.
+
+    With ``sizes`` as ``name path capacity``, for pools of which libvirtd keeps the sizes: it would
+    open every image anew.
+    """
+    more = ["--details"] if sizes else []
+    lines = _ask(host, uri, "vol-list", *more, f"--pool={name}").split("\n")
+    found = [line.split() for line in lines if line.strip()]
+    if sizes:  # between path and capacity is the type, and at the end the allocation
+        found = [[*words[:-5], *words[-4:-2]] for words in found]
+    return frozenset(map(" ".join, found))
 
 
 def define(uri: str, name: str, xml: str) -> Action:

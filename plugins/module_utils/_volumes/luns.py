@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import dataclass
 
-from .._host import Reader
-from .._model import Permissions, Pool, Volume
-from .._tools import block, fs
+from .._host import LIMIT, Reader
+from .._model import Claim, Device, Permissions, Pool, Volume
+from .._plan import Steps, run
+from .._tools import block
 from . import base
 
 _SYSFS = "/sys/bus/scsi/devices"
@@ -58,14 +60,64 @@ def _lun(host: Reader, address: str, folder: str, links: t.Mapping[str, str]) ->
     )
 
 
-def users(host: Reader, volumes: t.Sequence[Volume]) -> t.Iterator[str]:
-    """What uses LUNs, in words."""
-    mounts = host.mounts()
-    devices = [block.find(host, volume.path) for volume in volumes]
-    there = [device for device in devices if device]
-    for device in there:
-        yield from (f"{device.path} is {user}" for user in block.users(host, device, mounts))
-    yield from fs.opened(host, there)
+def devices(host: Reader, number: int, folder: str) -> t.Iterator[Device]:
+    """The disks of SCSI host ``number``, by their names in ``folder``, and their partitions."""
+    links = host.devices(folder)
+    for name in host.names(_SYSFS) or []:
+        if name.startswith(f"{number}:"):
+            for kernel in host.names(f"{_SYSFS}/{name}/block") or []:
+                where = (host.read(f"{_SYSFS}/{name}/block/{kernel}/dev") or "").strip()
+                disk = block.known(host, links.get(where, f"/dev/{kernel}"), where)
+                yield from (disk, *block.parts(host, disk))
+
+
+def release(luns: t.Sequence[Device]) -> Steps:
+    """What stands for a step of somebody else's that takes away disks."""
+    claims = tuple(Claim(device, alone=False) for device in luns)
+    if claims:
+        yield run("wait until udev has read the LUNs", "udevadm", "settle", claims=claims)
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """A LUN that is another disk than the one that udev has seen; by serial numbers."""
+
+    path: str
+    name: str
+    before: str
+    now: str
+
+
+def replaced(host: Reader, number: int) -> t.Iterator[Replaced]:
+    """The LUNs of a SCSI host behind which the server has put another disk of the same size.
+
+    The kernel sees that when it looks again, and tells nobody.
+    """
+    for name in host.names(_SYSFS) or []:
+        folder = f"{_SYSFS}/{name}"
+        for kernel in host.names(f"{folder}/block") or [] if name.startswith(f"{number}:") else []:
+            udev = properties(host, (host.read(f"{folder}/block/{kernel}/dev") or "").strip())
+            page = host.read(f"{folder}/vpd_pg80") or ""
+            before, now = udev.get("ID_SCSI_SERIAL", ""), page[4:].strip("\0 \n")
+            if before and now and before != now:
+                yield Replaced(f"/dev/{kernel}", f"unit:{name.partition(':')[2]}", before, now)
+
+
+def news(pool: Pool, found: t.Sequence[Replaced]) -> t.Iterator[str]:
+    for each in found:
+        yield (
+            f"{each.path} ({each.name}) of pool {pool.name} is another disk than before: its "
+            f"serial number is {each.now}, and was {each.before}."
+        )
+
+
+def renew(found: t.Sequence[Replaced]) -> Steps:
+    """Tells udev of other disks behind known names, so that it names them anew."""
+    for each in found:
+        text = f"name {each.path} anew, which is another disk than before"
+        yield run(text, "udevadm", "trigger", "--action=change", f"--name-match={each.path}")
+    if found:
+        yield run("wait for the names of the LUNs", "udevadm", "settle", f"--timeout={LIMIT}")
 
 
 def properties(host: Reader, number: str) -> dict[str, str]:
@@ -81,8 +133,15 @@ def path_faults(params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
         yield f"path: {path!r} is not below /dev, where LUNs have their names"
 
 
-def warnings(pool: Pool, volumes: t.Sequence[Volume]) -> t.Iterator[str]:
+def warnings(pool: Pool, number: int, volumes: t.Sequence[Volume]) -> t.Iterator[str]:
     for volume in volumes:
+        if not volume.capacity:
+            address = f"{number}:{volume.name.partition(':')[2]}"
+            yield (
+                f"{volume.path} ({volume.name}) of pool {pool.name} is gone from its server: it "
+                "has no size any more. Where it does not come back, echo 1 > "
+                f"{_SYSFS}/{address}/delete lets go of it."
+            )
         if not volume.listed:
             yield (
                 f"{volume.path} ({volume.name}) is not in {pool.path}, so libvirt does not show it "
