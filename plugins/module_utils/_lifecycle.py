@@ -12,11 +12,12 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from ._model import SIZED, UNFINISHED, Pool, Refused, Seen, Stored, Volume
+from ._model import UNFINISHED, Pool, Refused, Seen, Stored, Volume
 from ._plan import Steps
 from ._pools.base import Backend
 from ._registry import Registry
-from ._size import Size, round_up, rounded, show
+from ._size import Size, round_up, show
+from ._tools import virsh
 from ._volumes.base import Room, Volumes, Wanted
 
 # What volumes are based on: paths, or files by device and inode.
@@ -125,20 +126,24 @@ def _leave(
 
 
 def listed(stored: Stored, volumes: t.Iterable[Volume]) -> bool:
-    """Whether libvirt's list of the volumes is the one that it would make now.
+    """Whether libvirt's view of the volumes is the one that it would have now.
 
     Unfinished files, which come and go, do not count.
     """
     if stored.listing is None:
         return True
-    sizes = bool(stored.pool and stored.pool.type in SIZED)
-    lines = (
-        f"{volume.name} {volume.path} {rounded(volume.capacity) if sizes else ''}"
-        for volume in volumes
-        if volume.listed
+    there = {volume.name: volume for volume in volumes if volume.listed}
+    rows = {virsh.row(volume.name, volume.path) for volume in there.values()}
+    return {row for row in stored.listing if not row.startswith(UNFINISHED)} == rows and all(
+        known.name not in there or _facts(known) == _facts(there[known.name])
+        for known in stored.volumes
     )
-    there = {" ".join(line.split()) for line in lines}
-    return {line for line in stored.listing if not line.startswith(UNFINISHED)} == there
+
+
+def _facts(volume: Volume) -> tuple[t.Any, ...]:
+    """What is another device, or another one to a guest, though its name is the same."""
+    may = volume.permissions
+    return volume.key, volume.capacity, may.mode, may.owner, may.group
 
 
 def volume_faults(
@@ -155,7 +160,10 @@ def volume_faults(
             yield f"{wish.name}: is not there, and capacity does not say how large it is to be"
             continue
         if there and wish.format and not volumes.same(there, wish.format):
-            yield f"{wish.name}: is a {there.format} volume, and {wish.format} is wanted"
+            yield (
+                f"{wish.name}: is a {there.format} volume, and {wish.format} is wanted. Leave "
+                "format out to keep it, or remove it with state: absent first"
+            )
         yield from _space_faults(pool, volumes, wish, there, room)
 
 

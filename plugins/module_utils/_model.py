@@ -25,10 +25,6 @@ class Refused(Exception):
     plan: tuple[t.Any, ...] = ()
 
 
-# The pools of whose volumes libvirt keeps the sizes that it has seen, and others may change them.
-SIZED = ("iscsi", "logical", "mpath", "scsi")
-
-
 @dataclass(frozen=True)
 class Device:
     """A block device as it was looked at.  A path is only how to reach it; the rest is what it is.
@@ -241,8 +237,8 @@ class Stored:
     """What is registered under a pool's name; ``secret`` is what libvirtd keeps as its password.
 
     ``active`` is libvirtd's word, ``None`` where no daemon is asked; ``listing`` is libvirtd's
-    list of the volumes, as ``name path`` or ``name path capacity`` with single blanks, ``None``
-    where it has none.
+    list of the volumes, as `virsh.row` has them, ``None`` where it has none; ``volumes`` is what it
+    knows of those that it does not look at whenever it is asked.
     """
 
     pool: Pool | None = None
@@ -250,6 +246,7 @@ class Stored:
     autostart: bool = False
     active: bool | None = None
     listing: frozenset[str] | None = None
+    volumes: tuple[Volume, ...] = ()
     secret: str | None = None
 
 

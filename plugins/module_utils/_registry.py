@@ -13,13 +13,16 @@ import uuid
 
 from . import _xml
 from ._host import Reader
-from ._model import SIZED, Pool, Refused, Stored
+from ._model import Pool, Refused, Stored, Volume
 from ._plan import Steps, sentence
 from ._tools import files, packages, virsh
 
 FOLDER = "/etc/libvirt/storage"
 SECRETS = "/etc/libvirt/secrets"
 RUNNING = "/run/libvirt/storage"  # what libvirtd has active, transient pools as well
+
+# Types whose volumes libvirt looks at only in a refresh.
+_KEPT = ("disk", "iscsi", "logical", "mpath", "scsi")
 
 # Where the storage driver of the system's daemon listens: the modular one, then the monolithic one.
 _SOCKETS = ("/run/libvirt/virtstoraged-sock", "/run/libvirt/libvirt-sock")
@@ -130,17 +133,23 @@ class Daemon(Registry):
             return Stored(active=active)
         xml = virsh.definition(host, self.uri, name)
         pool = _parsed(xml, f"libvirt's pool {name}")
+        listing, known = self._volumes(host, pool) if active else (None, ())
         return Stored(
-            pool,
-            xml,
-            name in pools.autostart,
-            active,
-            virsh.listing(host, self.uri, name, pool.type in SIZED) if active else None,
-            self._secret(host, xml),
+            pool, xml, name in pools.autostart, active, listing, known, self._secret(host, pool)
         )
 
-    def _secret(self, host: Reader, xml: str) -> str | None:
-        own = _secret_of(_parsed(xml, "libvirt's definition"))
+    def _volumes(self, host: Reader, pool: Pool) -> tuple[frozenset[str], tuple[Volume, ...]]:
+        """Libvirt's view of the volumes of an active pool.
+
+        At a file it looks again whenever it is asked; of others it knows what it saw last.
+        """
+        listing, names = virsh.listing(host, self.uri, pool.name)
+        if pool.type not in _KEPT:
+            return listing, ()
+        return listing, _xml.parse_volumes(virsh.volumes(host, self.uri, pool.name, names))
+
+    def _secret(self, host: Reader, pool: Pool) -> str | None:
+        own = _secret_of(pool)
         text = host.read(f"{SECRETS}/{own}.base64") if own else None
         return None if text is None else base64.b64decode(text).decode("utf-8", "replace")
 

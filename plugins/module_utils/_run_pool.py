@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 import uuid
 from dataclasses import is_dataclass
@@ -107,6 +108,7 @@ def _decided(
         rescan=() if leaving or not wish.refresh else tuple(backend.rescan(seen)),
         parting=seen.news,
         volumes={volume.path: _known(volume) for volume in seen.volumes},
+        view=tuple(registry.refresh(backend.pool.name)),
     )
 
 
@@ -222,5 +224,7 @@ def _plain(text: str | None) -> str:
 
 def _new_uuid(host: Reader, name: str) -> str:
     """A new pool's UUID: of this host and this name, so that check mode foresees it."""
-    machine = (host.read("/etc/machine-id") or "").strip() or "0" * 32
+    machine = (host.read("/etc/machine-id") or "").strip()
+    if not re.fullmatch("[0-9a-f]{32}", machine):  # not made yet, or said to be uninitialized
+        machine = "0" * 32
     return str(uuid.uuid5(uuid.UUID(machine), f"poolwright.storage/pool/{name}"))

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from . import _lifecycle, _options, _registry, _results, _size, _taking
 from ._host import Reader
@@ -25,7 +26,7 @@ def run_volume() -> None:
 
     def look(host: Reader) -> Look:
         seen = task.look(host)
-        return Look(seen.plan, {"volume": seen.result["volumes"][0]["volume"]})
+        return replace(seen, result={"volume": seen.result["volumes"][0]["volume"]})
 
     perform(module, look)
 
@@ -107,7 +108,7 @@ class _Task:
             }
             for wish in wanted
         ]
-        return Look(tuple(plan), {"volumes": shown})
+        return Look(tuple(plan), {"volumes": shown}, view=tuple(registry.refresh(name)))
 
     def _wanted(self, host: Reader, seen: t.Mapping[str, Volume]) -> list[Wanted]:
         faults: list[str] = []

@@ -72,13 +72,6 @@ def show(count: int) -> str:
     return f"{count} bytes"
 
 
-def rounded(count: int) -> str:
-    """Bytes as virsh shows them: ``1.50 GiB``."""
-    power = min(max(count.bit_length() - 1, 0) // 10, len(_LETTERS))
-    unit = f"{_LETTERS[power - 1]}iB" if power else "B"
-    return f"{count / 1024**power:.2f} {unit}"
-
-
 def round_up(count: int, step: int) -> int:
     """The smallest multiple of ``step`` that is not below ``count``."""
     return -(-count // step) * step

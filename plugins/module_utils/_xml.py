@@ -25,6 +25,7 @@ except ImportError:
 
 FS = "http://libvirt.org/schemas/storagepool/fs/1.0"
 _OPTIONS, _OPTION = f"{{{FS}}}mount_opts", f"{{{FS}}}option"
+_UNSAYABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _UNSET = (-1, 2**32 - 1)  # what libvirt takes for "no owner"
 
 _ORDER = {
@@ -119,8 +120,8 @@ def render(pool: Pool, base: str = "") -> str:
 def render_volume(volume: Volume, formatted: bool) -> str:
     """A volume as libvirt prints it; ``formatted`` where its kind of pool knows volume formats."""
     root = etree.Element("volume", type=volume.type)
-    etree.SubElement(root, "name").text = volume.name
-    etree.SubElement(root, "key").text = volume.key
+    etree.SubElement(root, "name").text = _readable(volume.name)
+    etree.SubElement(root, "key").text = _readable(volume.key)
     _extents(etree.SubElement(root, "source"), volume.extents)
     for size in ("capacity", "allocation", "physical"):
         if size != "physical" or volume.physical:
@@ -128,11 +129,28 @@ def render_volume(volume: Volume, formatted: bool) -> str:
     _volume_target(root, volume, formatted)
     if volume.backing_path:
         backing = etree.SubElement(root, "backingStore")
-        etree.SubElement(backing, "path").text = volume.backing_path
+        etree.SubElement(backing, "path").text = _readable(volume.backing_path)
         if volume.backing_format:
             etree.SubElement(backing, "format", type=volume.backing_format)
     etree.indent(root, space="  ")
     return str(etree.tostring(root, encoding="unicode")) + "\n"
+
+
+def parse_volumes(text: str) -> tuple[Volume, ...]:
+    """What libvirt prints of volumes, one after the other; no more than tells one from another."""
+    found = []
+    for root in _tree(f"<volumes>{text}</volumes>").findall("volume"):
+        target = _find(root, "target")
+        found.append(
+            Volume(
+                name=root.findtext("name") or "",
+                path=target.findtext("path") or "",
+                key=root.findtext("key") or "",
+                capacity=int(root.findtext("capacity") or 0),
+                permissions=_permissions(_find(target, "permissions")),
+            )
+        )
+    return tuple(found)
 
 
 def secret(uuid: str, usage: str, pool: str) -> str:
@@ -154,7 +172,7 @@ def _extents(source: Element, extents: t.Sequence[Extent]) -> None:
 
 def _volume_target(root: Element, volume: Volume, formatted: bool) -> None:
     target = etree.SubElement(root, "target")
-    etree.SubElement(target, "path").text = volume.path
+    etree.SubElement(target, "path").text = _readable(volume.path)
     if formatted:
         etree.SubElement(target, "format", type=volume.written or volume.format)
     _set_permissions(root, volume.permissions)
@@ -172,6 +190,11 @@ def _volume_target(root: Element, volume: Volume, formatted: bool) -> None:
             etree.SubElement(features, feature)
 
 
+def _readable(text: str) -> str:
+    """A name that may have any byte, as far as XML can say it."""
+    return _UNSAYABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def tidy(path: str) -> str:
     """A path as libvirt keeps it: no doubled or trailing slash; two leading slashes stay two."""
     if "://" in path and "/" not in path.split("://", 1)[0]:
@@ -180,12 +203,16 @@ def tidy(path: str) -> str:
     return lead + re.sub("/+", "/", path).strip("/")
 
 
-def _root(text: str) -> Element:
+def _tree(text: str) -> Element:
     parser = etree.XMLParser(remove_blank_text=True, resolve_entities=False, no_network=True)
     try:
-        root = etree.fromstring(text.encode("utf-8", "surrogateescape"), parser)
+        return etree.fromstring(text.encode("utf-8", "surrogateescape"), parser)
     except etree.XMLSyntaxError as error:
         raise NotAPool(f"it is not XML: {error}") from error
+
+
+def _root(text: str) -> Element:
+    root = _tree(text)
     if root.tag == "poolstate":  # of a running pool, in libvirtd's own file
         root = _find(root, "pool")
     if root.tag != "pool":

@@ -223,3 +223,47 @@ def test_what_was_made_by_hand_is_adopted(libvirt_host: Driven) -> None:
         "web",
     ]
     host.tasks(*GONE)
+
+
+ODD = r"""set -e
+    mkdir /srv/odd; cd /srv/odd
+    python3 -c '
+for name in (b"caf\351.img", b"a\nb", b"a\tb", b"a  b", b"\\x41", "\u00e9\u200b".encode()):
+    open(name, "w").truncate(1 << 20)'
+"""
+
+
+def test_names_of_any_bytes(libvirt_host: Driven) -> None:
+    host = libvirt_host
+    host.sh(ODD)
+    pool = task("pool_dir", name="odd", path="/srv/odd")
+    volume = task("volume", pool="odd", name="caf\udce9.img", capacity="2M")
+    first, again, grown, info = host.tasks(pool, pool, volume, task("pool_info", volumes=True))
+    assert (first["changed"], again["plan"]) == (True, [])
+    assert [step["text"] for step in grown["plan"]][-1].startswith("let libvirt look")
+    found = {each["name"]: each for each in info["pools"][0]["volumes"]}
+    assert set(found) == {"caf\udce9.img", "a\nb", "a\tb", "a  b", "\\x41", "\u00e9\u200b"}
+    assert found["caf\udce9.img"]["capacity"] == 2 << 20
+    assert "caf\ufffd.img" in found["caf\udce9.img"]["xml"]
+    host.tasks(task("pool_dir", name="odd", state="deleted", allow=["delete"]))
+
+
+def test_what_others_changed_is_seen(libvirt_host: Driven) -> None:
+    """Libvirt looks at a logical volume once, and would go on with its old size, owner or UUID."""
+    host = libvirt_host
+    pool = task("pool_logical", name="guests")
+    host.sh(f"vgcreate -q guests {blank(1)} && lvcreate -qy -n web -L 8M guests")
+    host.tasks(pool)
+    for script in (
+        "lvextend -q -L 12M guests/web",
+        "chgrp 107 /dev/guests/web; chmod 600 /dev/guests/web",
+        "lvremove -qy guests/web && lvcreate -qy -n web -L 12M guests",
+    ):
+        host.sh(f"{script}; udevadm settle")
+        seen, again = host.tasks(pool, pool)
+        assert [step["text"] for step in seen["plan"]] == [
+            "let libvirt look at the volumes of pool guests again"
+        ], script
+        assert again["plan"] == [], script
+        assert len(again["commands"]) <= 8
+    host.tasks(task("pool_logical", name="guests", state="deleted", allow=["delete"]))

@@ -18,7 +18,8 @@ loops       path of a loop device: what is behind it
 rehearsals  program: what it says against what it would do
 pools       name: what the definition says (fields of Pool), or its text
 autostart   names of the pools that are marked
-daemon      the state of libvirtd's pools: {active, autostart, transient, listings: {name: […]}}
+daemon      the state of libvirtd's pools: {active, autostart, transient, listings: {name: […]},
+            volumes: {name: XML}}
 units       name: text of a systemd unit; wants: those that are linked
 open        path: who has it open
 users       name: number, of users and of groups alike
@@ -428,6 +429,9 @@ class FakeHost(Reader):
             return "/".join("".join(f"{name}   \n" for name in names) for names in lists)
         if command == "vol-list":
             return "".join(f"{line}\n" for line in (daemon.get("listings") or {}).get(name, ()))
+        if command.startswith("vol-dumpxml"):
+            pool = command.split("'")[1]
+            return str((daemon.get("volumes") or {}).get(pool, ""))
         assert command == "pool-dumpxml", words
         return self.files[f"{_registry.FOLDER}/{name}.xml"]
 

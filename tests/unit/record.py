@@ -67,7 +67,7 @@ def record(host: Host, folder: Path) -> None:
     lvm.look(recorder.reader("lvm"))
     virsh.pools(recorder.reader("virsh-pools"), SYSTEM)
     virsh.definition(recorder.reader("virsh-definition"), SYSTEM, "plain pool")
-    virsh.listing(recorder.reader("virsh-listing"), SYSTEM, "plain pool", sizes=False)
+    virsh.listing(recorder.reader("virsh-listing"), SYSTEM, "plain pool")
     recorder.record("mountinfo", "cat", "/proc/self/mountinfo")
     recorder.record("sockets", "cat", "/proc/net/unix")
     for image in ("v2", "v3", "child", "extended"):

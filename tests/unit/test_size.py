@@ -99,18 +99,6 @@ def test_what_is_shown_can_be_read(count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "shown"),
-    [
-        *((0, "0.00 B"), (1023, "1023.00 B"), (1024, "1.00 KiB"), (1536 << 10, "1.50 MiB")),
-        *((1 << 50, "1.00 PiB"), ((1 << 63) - 1, "8.00 EiB"), ((1 << 30) - 1, "1024.00 MiB")),
-    ],
-)
-def test_rounded(count: int, shown: str) -> None:
-    """As virsh has it."""
-    assert _size.rounded(count) == shown
-
-
-@pytest.mark.parametrize(
     ("count", "step", "up"),
     [(0, 512, 0), (1, 512, 512), (512, 512, 512), (513, 512, 1024), (7, 1, 7)],
 )

@@ -154,10 +154,8 @@ def test_definition(suite: str) -> None:
 def test_listing(suite: str) -> None:
     folder = "/var/lib/pools/plain pool"
     names = {"v2.qcow2", "v3.qcow2", "child.qcow2", "extended.qcow2", "plain.raw"}
-    assert virsh.listing(Recorded(suite, "virsh-listing"), SYSTEM, "plain pool", False) == {
-        *(f"{name} {folder}/{name}" for name in names),
-        f"with blanks.raw {folder}/with blanks.raw",
-    }
+    rows, _plain = virsh.listing(Recorded(suite, "virsh-listing"), SYSTEM, "plain pool")
+    assert rows == {virsh.row(name, f"{folder}/{name}") for name in (*names, "with blanks.raw")}
 
 
 def test_mounts(suite: str) -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import typing as t
 
 from .._host import Reader
@@ -15,6 +16,7 @@ from .._plan import Action, run
 # Seconds: a daemon that waits for a dead server may answer nobody.  A start and a refresh open
 # every image of a pool.
 _LIMIT, _LONG = 60, 300
+_LONGEST = 100_000  # characters of a script, which is one argument
 _MARK = "/"  # between lists of names: the one character that no name has
 
 
@@ -48,18 +50,33 @@ def definition(host: Reader, uri: str, name: str) -> str:
     return _ask(host, uri, "pool-dumpxml", "--inactive", f"--pool={name}")
 
 
-def listing(host: Reader, uri: str, name: str, sizes: bool) -> frozenset[str]:
-    """The volumes of an active pool as ``name path``, blanks made single.
+def listing(host: Reader, uri: str, name: str) -> tuple[frozenset[str], list[str]]:
+    """The volumes of an active pool as `row` has them, and those of their names that are plain."""
+    lines = _ask(host, uri, "vol-list", f"--pool={name}").split("\n")
+    plain = [line.split()[0] for line in lines if re.fullmatch(r" *[\w.:+-]+ +/\S+ *", line)]
+    return frozenset(_comparable(line) for line in lines if line.strip()), plain
 
-    With ``sizes`` as ``name path capacity``, for pools of which libvirtd keeps the sizes: it would
-    open every image anew.
+
+def row(name: str, path: str) -> str:
+    """A volume as it is in `listing`."""
+    return _comparable(f"{name} {path}".replace("\\x", "\\x5cx"))
+
+
+def _comparable(text: str) -> str:
+    """What virsh prints, without what it prints of different letters in one way.
+
+    It escapes what its locale cannot print, all bytes that are no letter alike, and pads columns.
     """
-    more = ["--details"] if sizes else []
-    lines = _ask(host, uri, "vol-list", *more, f"--pool={name}").split("\n")
-    found = [line.split() for line in lines if line.strip()]
-    if sizes:  # between path and capacity is the type, and at the end the allocation
-        found = [[*words[:-5], *words[-4:-2]] for words in found]
-    return frozenset(map(" ".join, found))
+    letters = "".join(c if c.isascii() or c.isalnum() else "\0" for c in text)
+    return " ".join(re.sub(r"(\\x[0-9a-f]{2}|[\0-\x1f\x7f])+", "?", letters).split())
+
+
+def volumes(host: Reader, uri: str, pool: str, names: t.Sequence[str]) -> str:
+    """The XML of volumes, one after the other, of all with one command; "" where they are many."""
+    script = "".join(f"vol-dumpxml --pool='{pool}' --vol='{name}'; " for name in names)
+    if not names or "'" in pool or len(script) > _LONGEST:
+        return ""
+    return _ask(host, uri, f"{script}echo")  # one that has gone is left out
 
 
 def define(uri: str, name: str, xml: str) -> Action:
