@@ -106,8 +106,9 @@ class Writer(Reader):
                 raise HostError(f"{seen.path}: it is something else by now")
 
     def _remember(self, claim: Claim) -> None:
+        """Looks at what a step of ours has left on a device that is taken as a whole."""
         thing = claim.thing.on if isinstance(claim.thing, Place) else claim.thing
-        if isinstance(thing, Device) and thing.ends:
+        if isinstance(thing, Device) and (claim.alone or isinstance(claim.thing, Place)):
             self._ends.pop(thing.number, None)
             with contextlib.suppress(HostError):  # a partition or volume that went with the step
                 self._ends[thing.number] = self.ends(thing.path)

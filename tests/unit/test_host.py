@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import mmap
 import os
 import socket
@@ -13,7 +15,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.poolwright.storage.plugins.module_utils import _host, _kernel
+from ansible_collections.poolwright.storage.plugins.module_utils import _host, _kernel, _writer
 from ansible_collections.poolwright.storage.plugins.module_utils._host import (
     HEADER,
     MIB,
@@ -21,7 +23,12 @@ from ansible_collections.poolwright.storage.plugins.module_utils._host import (
     HostError,
     Reader,
 )
-from ansible_collections.poolwright.storage.plugins.module_utils._model import Refused
+from ansible_collections.poolwright.storage.plugins.module_utils._model import (
+    Claim,
+    Device,
+    File,
+    Refused,
+)
 from ansible_collections.poolwright.storage.plugins.module_utils._plan import (
     Stopped,
     apply,
@@ -321,3 +328,85 @@ def test_what_a_command_prints_is_whole_though_nothing_comes_through_the_pipe() 
 def test_why_no_shell_could_be_started_is_told() -> None:
     found = execute(lambda *_argv, **_options: (2, "", "no memory"), ("/sbin/lvm",), "")
     assert found == (2, "", "no memory")
+
+
+DISK = Device("/dev/disk", "8:16", 4096, sequence=7, ends="as seen")
+FOUND = {"device": ("8:16", 7, 4096), "ends": "as seen", "busy": False}
+FAULTS: t.Mapping[str, t.Mapping[str, t.Any]] = {
+    "/dev/disk: it is another device by now (8:32, and 8:16 was seen)": {
+        "device": ("8:32", 7, 4096)
+    },
+    "/dev/disk: it is another device by now (8:16, and 8:16 was seen)": {
+        "device": ("8:16", 8, 4096)
+    },
+    "/dev/disk: it has 8192 bytes by now, and had 4096": {"device": ("8:16", 7, 8192)},
+    "/dev/disk: what is on it has changed since it was seen": {"ends": "new"},
+    "/dev/disk: somebody has begun to use it": {"busy": True},
+}
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, found: t.Mapping[str, t.Any]) -> None:
+    """Puts a device in place of those of this machine."""
+
+    def opened(_path: str, flags: int = 0) -> io.BytesIO:
+        if found["busy"] and flags & os.O_EXCL:
+            raise OSError(errno.EBUSY, "busy")
+        return io.BytesIO()
+
+    monkeypatch.setattr(_writer, "open_device", opened)
+    monkeypatch.setattr(_writer, "identify", lambda _file: found["device"])
+    monkeypatch.setattr(_writer, "read_ends", lambda _file: found["ends"])
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_device_is_compared_right_before_a_step(
+    monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    machine(monkeypatch, {**FOUND, **FAULTS[fault]})
+    heard = Heard()
+    action = run("wipe it", "wipefs", "--all", "/dev/disk", claims=(Claim(DISK),))
+    with pytest.raises(Stopped) as stop:
+        apply([action], Writer(heard))
+    assert (str(stop.value), stop.value.begun, heard.commands) == (fault, False, [])
+
+
+def test_a_device_that_is_as_it_was_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = dict(FOUND)
+    machine(monkeypatch, found)
+    monkeypatch.setattr(Writer, "ends", lambda _self, _path: "as we left it")
+    heard = Heard()
+    action = run("wipe it", "wipefs", "--all", "/dev/disk", claims=(Claim(DISK),))
+    writer = Writer(heard)
+    apply([action], writer)
+    with pytest.raises(Stopped, match="what is on it has changed"):
+        apply([action], writer)
+    found["ends"] = "as we left it"
+    apply([action], writer)
+    assert len(heard.commands) == 2
+
+
+def test_what_others_may_have_a_part_of_is_compared_by_what_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine(monkeypatch, {**FOUND, "busy": True, "ends": "new"})
+    action = run("add to it", "parted", "/dev/disk", claims=(Claim(DISK, alone=False),))
+    apply([action], Writer(Heard()))
+
+
+def test_a_file_that_was_replaced_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "image"
+    path.write_bytes(b"one")
+    there = path.stat()
+    action = run("x", "shred", str(path), claims=(Claim(File(str(path), there.st_dev, 1)),))
+    heard = Heard()
+    with pytest.raises(Stopped, match="it is something else by now"):
+        apply([action], Writer(heard))
+    assert not heard.commands
+
+
+@pytest.mark.parametrize("argv", [("mkfs.ext4", "/dev/disk"), ("rm", "a"), ("lvremove", "a/b")])
+def test_a_command_that_claims_nothing_is_not_run(argv: tuple[str, ...]) -> None:
+    heard = Heard()
+    with pytest.raises(Stopped, match="it does not say what it writes to"):
+        apply([run("x", *argv)], Writer(heard))
+    assert not heard.commands

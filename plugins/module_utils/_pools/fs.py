@@ -109,7 +109,7 @@ class Fs(Backend[SeenFileSystem]):
         seen = SeenFileSystem(
             state="missing",
             active=bool(mount and device and block.mounted(host, mount, device)),
-            device=block.seen(host, device) if device else None,
+            device=device,
             mount=mount,
             unit=fs.unit(host, path),
             real=real,
@@ -118,7 +118,7 @@ class Fs(Backend[SeenFileSystem]):
         )
         if seen.active and mount:
             return self._mounted(host, seen, mount)
-        return self._unmounted(host, seen, seen.device) if seen.device else seen
+        return self._unmounted(host, seen, block.seen(host, device)) if device else seen
 
     def _mounted(self, host: Reader, seen: SeenFileSystem, mount: Mount) -> SeenFileSystem:
         path = self.pool.path
@@ -145,6 +145,7 @@ class Fs(Backend[SeenFileSystem]):
 
     def _unmounted(self, host: Reader, seen: SeenFileSystem, device: Device) -> SeenFileSystem:
         dirt = block.dirt(host, [device]).get(device.path, "")
+        seen = replace(seen, device=device)
         if self._holds(dirt):
             return replace(seen, state="ready")
         tool = fs.maker(self.pool.format)
