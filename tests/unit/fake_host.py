@@ -447,6 +447,7 @@ def _node(said: Said, device: str = "") -> Node:
         Permissions(said.get("mode", "0711"), said.get("owner", 0), said.get("group", 0)),
         said.get("size", 0),
         device,
+        said.get("filesystem", ""),
         allocated=said.get("allocated", 0),
     )
 

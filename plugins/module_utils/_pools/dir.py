@@ -141,7 +141,7 @@ class Dir(Backend[SeenDirectory]):
                 f"{self.pool.path}, the directory of pool {self.pool.name}, is not removed, "
                 f"because {why}. Forget the pool with state: absent."
             )
-        yield files.remove_tree(seen.there, seen.inside)
+        yield files.remove_tree(seen.there, seen.inside, seen.volumes)
 
     def _led(self, seen: SeenDirectory) -> None:
         if seen.stray:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import shlex
 import typing as t
 
-from .._model import UNFINISHED, Claim, File, Permissions, Place
+from .._model import UNFINISHED, Claim, File, Permissions, Place, Volume
 from .._plan import Action, Steps, call
 
 DEFAULT_DIRECTORY_MODE = "0711"  # libvirt's for a directory that it makes
@@ -79,9 +79,10 @@ def remove_directory(path: str) -> Action:
     return call(f"remove directory {path}", "rmdir", path, command=f"rmdir {quoted(path)}")
 
 
-def remove_tree(seen: File, inside: t.Sequence[str]) -> Action:
+def remove_tree(seen: File, inside: t.Sequence[str], volumes: t.Sequence[Volume]) -> Action:
     """Removes a directory, by consent with what is in it."""
-    claims = (Claim(Place(seen.path, seen.device, seen.inode)),)
+    files = (Claim(volume.real) for volume in volumes if volume.real and volume.type != "dir")
+    claims = (Claim(Place(seen.path, seen.device, seen.inode)), *files)
     if not inside:
         text, command = f"remove directory {seen.path}", f"rmdir {quoted(seen.path)}"
         return call(text, "rmdir", seen.path, command=command, claims=claims)

@@ -59,6 +59,10 @@ MOUNTABLE = frozenset(
 )
 
 
+# The largest file of file systems with blocks of 4096 bytes, where guests' disks come near it.
+_LARGEST = {"vfat": (4 << 30) - 1, "ext2": 2 << 40, "ext3": 2 << 40, "ext4": (16 << 40) - 4096}
+
+
 def kernel_name(format: str) -> str:
     """What mount and blkid call a format of libvirt's."""
     return _KERNEL.get(format, format)
@@ -93,6 +97,13 @@ def exports(host: Reader, server: str) -> list[str]:
 def at(mounts: t.Sequence[Mount], target: str) -> Mount | None:
     """What is mounted at a path: the last mount there covers those before it."""
     return next((mount for mount in reversed(mounts) if mount.target == target), None)
+
+
+def largest_file(host: Reader, path: str) -> int:
+    """How large a file at a path can be; 0 where nothing is known that could matter."""
+    node = host.node(path)
+    kinds = {m.format for m in host.mounts() if node and m.device == node.filesystem}
+    return min((_LARGEST[kind] for kind in kinds if kind in _LARGEST), default=0)
 
 
 def below(mounts: t.Sequence[Mount], target: str) -> list[str]:

@@ -18,7 +18,7 @@ from .._host import Entry, Node, Reader
 from .._model import UNFINISHED, Claim, File, Permissions, Refused, Volume
 from .._plan import Steps, call
 from .._size import round_up, show
-from .._tools import files, qemu_img
+from .._tools import files, fs, qemu_img
 from . import base
 
 # A file is made under such a name, of the host, its boot and chance.
@@ -35,13 +35,15 @@ class Files(base.Volumes):
         self._hidden: dict[str, str] = {}
         self._space = (0, 0)
         self._tool = False
+        self._most = 0
 
     def look(self, host: Reader, users: bool = False) -> list[Volume]:
         self._space = host.space(self.path)
         self._directory, self._stray = host.file(self.path), host.stray(self.path)
         self._tool = host.has("qemu-img")
-        entries = host.entries(self.path)
-        self._leftovers = [e.file for e in entries if _left_by(host.maker(), e)]
+        self._most = fs.largest_file(host, self.path)
+        entries, maker = host.entries(self.path), host.maker()
+        self._leftovers = [e.file for e in entries if _left_by(maker, e)]
         self._hidden = {e.name: e.hidden for e in entries if e.hidden}
         shown = [e for e in entries if e.node and not _MADE.fullmatch(e.name)]
         below = qemu_img.needs(host, self.path, shown)
@@ -99,6 +101,9 @@ class Files(base.Volumes):
             yield f"{wanted.name}: a file's capacity cannot be a share of the space that is free"
         if wanted.allocation and wanted.format == "qcow2":
             yield f"{wanted.name}: a qcow2 image takes space as it fills, so leave allocation out"
+        raw = wanted.capacity if wanted.format in ("", "raw") else None
+        if self._most and raw and not raw.relative and raw.bytes > self._most:
+            yield f"{wanted.name}: a file of this pool can have no more than {show(self._most)}"
         if wanted.name in self._hidden:
             yield f"{wanted.name}: the name is taken by {self._hidden[wanted.name]}"
         if wanted.name.startswith(UNFINISHED):
