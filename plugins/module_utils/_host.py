@@ -327,6 +327,11 @@ class Reader:
         host = hashlib.sha256(f"poolwright.storage {known}".encode()).hexdigest()
         return f"{UNFINISHED}{host[:12]}-{boot[:12]}-"
 
+    def booted(self) -> int:
+        """When this host was booted, in seconds since 1970."""
+        lines = (self.read("/proc/stat") or "").split("\n")
+        return next((int(line[len("btime ") :]) for line in lines if line.startswith("btime ")), 0)
+
     def ends(self, device: str) -> str:
         """A checksum of the first and the last MiB of a device, or `ZEROS`."""
         with self._looking(device), open(device, "rb", buffering=0) as file:

@@ -94,7 +94,8 @@ class FakeHost(Reader):
         super().__init__(self._answer)
         self.said = said
         self.asked: list[str] = []
-        self.files: dict[str, str] = {"/etc/machine-id": MACHINE + "\n", BOOT: f"{MACHINE}\n"}
+        self.files: dict[str, str] = {"/etc/machine-id": f"{MACHINE}\n", BOOT: f"{MACHINE}\n"}
+        self.files["/proc/stat"] = "cpu 1 2\nbtime 1000\n"
         self.folders: dict[str, list[str]] = {}
         self.nodes: dict[str, Node] = {}
         self._put_pools()
@@ -449,6 +450,7 @@ def _node(said: Said, device: str = "") -> Node:
         device,
         said.get("filesystem", ""),
         allocated=said.get("allocated", 0),
+        times=(0, said.get("changed", 0) * 10**9, 0),
     )
 
 

@@ -42,8 +42,8 @@ class Files(base.Volumes):
         self._directory, self._stray = host.file(self.path), host.stray(self.path)
         self._tool = host.has("qemu-img")
         self._most = fs.largest_file(host, self.path)
-        entries, maker = host.entries(self.path), host.maker()
-        self._leftovers = [e.file for e in entries if _left_by(maker, e)]
+        entries, maker, booted = host.entries(self.path), host.maker(), host.booted()
+        self._leftovers = [e.file for e in entries if _left_by(maker, booted, e)]
         self._hidden = {e.name: e.hidden for e in entries if e.hidden}
         shown = [e for e in entries if e.node and not _MADE.fullmatch(e.name)]
         below = qemu_img.needs(host, self.path, shown)
@@ -238,11 +238,14 @@ def _alone(seen: Volume) -> tuple[Claim, ...]:
     return (Claim(seen.real),) if seen.real else ()
 
 
-def _left_by(maker: str, entry: Entry) -> bool:
+def _left_by(maker: str, booted: int, entry: Entry) -> bool:
     """Whether an entry is an unfinished file of this host, on which no other task runs now.
 
-    One that another host makes, on storage that they share, is left alone.
+    One that another host makes, on storage that they share, is left alone.  That may have the same
+    identity, as copies of one image have; then it does not have our boot, and it goes on since.
     """
-    made = _MADE.fullmatch(entry.name)
-    plain = entry.node is not None and entry.node.kind == "file" and not entry.link
-    return bool(made and plain and maker.startswith(f"{UNFINISHED}{made[1]}-"))
+    made, node = _MADE.fullmatch(entry.name), entry.node
+    if not made or not node or node.kind != "file" or entry.link:
+        return False
+    ours = maker.startswith(f"{UNFINISHED}{made[1]}-")
+    return ours and (entry.name.startswith(maker) or node.times[1] < booted * 10**9)
