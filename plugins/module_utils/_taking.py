@@ -18,7 +18,7 @@ from ._host import Reader
 from ._kernel import Mount
 from ._model import Device, File, Place, Pool, Refused
 from ._plan import Action, group_use, mount_use
-from ._tools import block, lvm, qemu_img, targets
+from ._tools import block, fs, lvm, qemu_img, targets
 
 # Who reads such a signature has more devices than this one, or keeps what others need on it.
 _MEMBERS: t.Mapping[str, str] = {
@@ -210,15 +210,15 @@ class _Room:
 
     def _aliases(self, place: Place, whole: bool) -> t.Iterator[str]:
         """The other paths by which a directory, or a part of it where it goes, can be reached."""
-        own = _mount_of(self.here, place.path)
-        inside = _under(own.root, place.path, own.target)
+        own = fs.mount_of(self.here, place.path)
+        inside = fs.under(own.root, place.path, own.target)
         for mount in self.mounts:
             if mount.device != own.device:
                 continue
             if whole and f"{mount.root}/".startswith(f"{inside}/"):
                 yield mount.target
             elif f"{inside}/".startswith(f"{mount.root.rstrip('/')}/"):
-                yield _under(mount.target, inside, mount.root)
+                yield fs.under(mount.target, inside, mount.root)
 
     @functools.cached_property
     def images(self) -> dict[tuple[int, int], list[tuple[File, str]]]:
@@ -247,7 +247,7 @@ class _Room:
             file = needed[0][0]
             if node and key == (node.device, node.inode):
                 yield from _needed(needed)
-            elif numbers.intersection(block.numbers(self.host, _mount_of(self.here, file.path))):
+            elif numbers.intersection(block.numbers(self.host, fs.mount_of(self.here, file.path))):
                 for use in _needed(needed):
                     yield use._replace(words=f"below {file.path}, which is {use.words}")
 
@@ -318,19 +318,6 @@ def _where(place: Place, paths: t.Sequence[str]) -> str:
         return ""
     more = len(set(paths)) - 1
     return f"above {paths[0]}{f' and {more} more' if more else ''}, which is "
-
-
-def _mount_of(mounts: t.Sequence[Mount], path: str) -> Mount:
-    """The mount that a path is in: the longest of its targets, and of equal ones the last."""
-    around = (m for m in mounts if f"{path}/".startswith(f"{m.target.rstrip('/')}/"))
-    nowhere = Mount("", "/", "/", "", "", frozenset())  # a chroot need not show what / is
-    return max(reversed(list(around)), key=lambda mount: len(mount.target), default=nowhere)
-
-
-def _under(base: str, path: str, above: str) -> str:
-    """The path below ``above``, put below ``base``."""
-    rest = path[len(above.rstrip("/")) :]
-    return f"{base.rstrip('/')}{rest}" or "/"
 
 
 def _holder(holder: Device) -> Use:

@@ -13,7 +13,7 @@ from .. import _options
 from .._host import Node, Reader
 from .._model import File, Pool, Seen
 from .._plan import Action, Steps, run
-from .._tools import files
+from .._tools import files, fs
 from .._volumes.files import Files
 from .base import Backend
 
@@ -74,7 +74,8 @@ class Dir(Backend[SeenDirectory]):
         yield from _options.permission_faults(params)
 
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
-        return frozenset({f"directory {host.real(pool.path)}"} if pool.type == "dir" else ())
+        mine = pool.type in ("dir", "fs", "netfs")
+        return frozenset({f"directory {fs.plain(host, pool.path)}"} if mine else ())
 
     def probe(self, host: Reader) -> SeenDirectory:
         path, stray = self.pool.path, host.stray(self.pool.path)

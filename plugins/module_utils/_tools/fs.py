@@ -106,6 +106,34 @@ def largest_file(host: Reader, path: str) -> int:
     return min((_LARGEST[kind] for kind in kinds if kind in _LARGEST), default=0)
 
 
+def mount_of(mounts: t.Sequence[Mount], path: str) -> Mount:
+    """The mount that a path is in: the longest of its targets, and of equal ones the last."""
+    around = (m for m in mounts if f"{path}/".startswith(f"{m.target.rstrip('/')}/"))
+    nowhere = Mount("", "/", "/", "", "", frozenset())  # a chroot need not show what / is
+    return max(reversed(list(around)), key=lambda mount: len(mount.target), default=nowhere)
+
+
+def under(base: str, path: str, above: str) -> str:
+    """The path below ``above``, put below ``base``."""
+    rest = path[len(above.rstrip("/")) :]
+    return f"{base.rstrip('/')}{rest}" or "/"
+
+
+def plain(host: Reader, path: str) -> str:
+    """A path without links and, where the whole of a file system is mounted, without binds."""
+    mounts, real = host.mounts(), host.real(path)
+    own = mount_of(mounts, real)
+    inside = under(own.root, real, own.target)
+    around = [m for m in mounts if m.device == own.device and is_below(inside, m.root)]
+    best = min(around, key=lambda mount: len(mount.root), default=own)
+    return under(best.target, inside, best.root)
+
+
+def is_below(path: str, above: str) -> bool:
+    """Whether a path is another one, or below it."""
+    return f"{path}/".startswith(f"{above.rstrip('/')}/")
+
+
 def below(mounts: t.Sequence[Mount], target: str) -> list[str]:
     """The mount points below a path."""
     return [mount.target for mount in mounts if mount.target.startswith(target.rstrip("/") + "/")]
