@@ -28,7 +28,8 @@ options:
     description:
       - V(present) is defined and built. Whether it runs is left alone.
       - V(active) is also started.
-      - V(inactive) is stopped. A pool that is not defined is left alone.
+      - V(inactive) is stopped. A pool that is not defined is defined and built with the options of its type, and not started. With
+        nothing but a O(name) that is an error.
       - V(absent) and V(undefined) mean the same, stopped and forgotten. The storage and all data are kept.
       - V(deleted) is stopped, the storage is taken apart, and the pool is forgotten. If there are data in it, this needs
         O(allow=delete).
@@ -65,6 +66,8 @@ options:
     type: bool
     default: true
 notes:
+  - A pool that is to be at another path, device, group or server than it is needs O(allow=interrupt). It is stopped, redefined with
+    its UUID and started at the new place. Its old storage stays as it is, and a warning names it.
   - Options that are not given leave an existing pool as it is.
   - The pool's definition is kept as libvirt keeps it, in C(/etc/libvirt/storage). What the definition says and this module does not
     know stays in it.

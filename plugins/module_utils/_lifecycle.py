@@ -27,26 +27,82 @@ _Above = t.Mapping[_Key, t.Sequence[Volume]]
 
 @dataclass(frozen=True)
 class Wish:
-    """What a task wants of a pool's life; the meaning of the words is in the option docs."""
+    """What a task wants of a pool's life; the meaning of the words is in the option docs.
+
+    With ``stopped`` a pool that is new is to be inactive.
+    """
 
     state: str
     build: str = "auto"
     autostart: bool = True
     refresh: bool = True
+    stopped: bool = False
+
+    @property
+    def reaches(self) -> bool:
+        """Whether the pool is to be there, rather than left."""
+        return self.state in ("present", "active")
+
+
+@dataclass(frozen=True)
+class Left:
+    """A place that a pool leaves for another one: what it is there, and the places in words."""
+
+    backend: Backend[t.Any]
+    seen: Seen
+    old: str
+    new: str
+
+    @property
+    def warning(self) -> str:
+        name = self.backend.pool.name
+        return (
+            f"pool {name} moves from {self.old} to {self.new}: what it has there stays there, "
+            "untouched, and is no longer part of the pool."
+        )
 
 
 def pool_steps(
-    backend: Backend[t.Any], registry: Registry, stored: Stored, seen: Seen, wish: Wish
+    backend: Backend[t.Any],
+    registry: Registry,
+    stored: Stored,
+    seen: Seen,
+    wish: Wish,
+    left: Left | None = None,
 ) -> Steps:
     """The way of a pool to the wanted state; empty where it is there already."""
-    if wish.state in ("present", "active"):
+    if left:
+        yield from _move(backend, registry, stored, seen, wish, left)
+    elif wish.reaches:
         yield from _reach(backend, registry, stored, seen, wish)
+        if wish.stopped:
+            yield from _stop(backend, registry, stored, seen)
     elif wish.state == "inactive":
         yield from _stop(backend, registry, stored, seen)
         if stored.pool:
             yield from _autostart(backend, registry, stored, seen, wish.autostart)
     else:
         yield from _leave(backend, registry, stored, seen, wish.state == "deleted")
+
+
+def _move(
+    backend: Backend[t.Any], registry: Registry, stored: Stored, seen: Seen, wish: Wish, left: Left
+) -> Steps:
+    """The pool is stopped where it is, and goes on elsewhere; its storage stays."""
+    for action in _stop(left.backend, registry, stored, left.seen):
+        yield replace(action, risk=action.risk or "interrupt")
+    yield from left.backend.boot(left.seen, False, registry.daemon)
+    ran = bool(left.seen.active or stored.active)
+    stopped = replace(stored, active=stored.active and False, listing=None, volumes=())
+    wish = replace(wish, state="active") if ran else wish
+    seen = backend.without(seen, left.seen)
+    defining = list(registry.define(kept(backend, seen, stored), stored))
+    for action in _reach(backend, registry, stopped, seen, wish):
+        if action in defining:
+            text = f"move pool {backend.pool.name} from {left.old} to {left.new}"
+            yield replace(action, text=text, risk="interrupt")
+        else:
+            yield action
 
 
 def _reach(

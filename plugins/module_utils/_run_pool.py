@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import typing as t
 import uuid
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
+from functools import partial
 
 from . import _lifecycle, _options, _registry, _results, _taking, _xml
 from ._host import Reader
@@ -45,25 +46,53 @@ def _look(
     stored = registry.look(host, name)
     others = registry.others(host, name)
     _same(kind, params, stored, others)
-    leaving = wish.state not in ("present", "active")
-    if leaving and stored.pool is None:
-        pool = Pool(kind.type, name)
+    if wish.state == "inactive" and not stored.pool and not stored.active:
+        unknown = partial(_registry.unknown, host, registry, name)
+        params, wish = _new_but_inactive(kind, params, wish, unknown)
+    if stored.pool is None and not wish.reaches:
         steps = registry.stop(name) if stored.active else iter(())
         return Look(tuple(steps), {"pool": None})
-    pool = stored.pool or Pool(kind.type, name, uuid=params["uuid"] or _new_uuid(host, name))
-    # What is left without a word on what it is stays what it was.
-    told = not leaving or any(params[key] is not None for key in kind.options)
-    params = _with_octal_mode(host, kind, params, pool) if told else params
-    backend = kind(kind.define(host, params, pool) if told else pool, params, stored.pool)
-    if leaving:
-        _nothing_else(host, backend.pool, pool)
-    else:
+    backend = _backend(host, kind, params, stored, wish)
+    left = None
+    if wish.reaches:
         _no_conflict(host, backend, others)
-        _no_move(host, backend, registry, stored)
-    found = _decided(backend, registry, stored, backend.probe(host), wish)
+        left = _left(host, backend, stored)
+    elif stored.pool:
+        _nothing_else(host, backend.pool, stored.pool)
+    found = _decided(backend, registry, stored, backend.probe(host), wish, left)
     with deciding(found.plan):
         _taking.judge(host, found.plan, others)
     return found
+
+
+def _backend(
+    host: Reader,
+    kind: type[Backend[t.Any]],
+    params: _options.Params,
+    stored: Stored,
+    wish: _lifecycle.Wish,
+) -> Backend[t.Any]:
+    """The pool that is wanted; one that is left without a word on what it is stays what it was."""
+    name = params["name"]
+    pool = stored.pool or Pool(kind.type, name, uuid=params["uuid"] or _new_uuid(host, name))
+    if wish.reaches or any(params[key] is not None for key in kind.options):
+        params = _with_octal_mode(host, kind, params, pool)
+        pool = kind.define(host, params, pool)
+    return kind(pool, params, stored.pool)
+
+
+def _new_but_inactive(
+    kind: type[Backend[t.Any]],
+    params: _options.Params,
+    wish: _lifecycle.Wish,
+    unknown: t.Callable[[], str],
+) -> tuple[_options.Params, _lifecycle.Wish]:
+    """The task and its wish where a pool is to be inactive and is not defined: it is made so."""
+    missing = [key for key in kind.required if params[key] is None]
+    if missing or all(params[key] is None for key in kind.options):
+        what = " and ".join(missing) or "its options"
+        raise Refused(f"{unknown()} To define it and leave it inactive, give {what} as well.")
+    return {**params, "state": "present"}, replace(wish, state="present", stopped=True)
 
 
 def _with_octal_mode(
@@ -92,21 +121,21 @@ def _decided(
     stored: Stored,
     seen: Seen,
     wish: _lifecycle.Wish,
+    left: _lifecycle.Left | None,
 ) -> Look:
-    leaving = wish.state not in ("present", "active")
     after = stored.xml if wish.state == "inactive" else ""
-    if not leaving:
+    if wish.reaches:
         after = _xml.render(_lifecycle.kept(backend, seen, stored), stored.xml)
     there = _results.pool(stored.pool, stored, seen) if stored.pool else None
     return Look(
-        tuple(joined(_lifecycle.pool_steps(backend, registry, stored, seen, wish))),
+        tuple(joined(_lifecycle.pool_steps(backend, registry, stored, seen, wish, left))),
         {"pool": there},
         title=f"definition of pool {backend.pool.name}",
         before=stored.xml,
         after=after,
         warnings=seen.warnings,
-        rescan=() if leaving or not wish.refresh else tuple(backend.rescan(seen)),
-        parting=seen.news,
+        rescan=tuple(backend.rescan(seen)) if wish.reaches and wish.refresh else (),
+        parting=(*seen.news, *([left.warning] if left else ())),
         volumes={volume.path: _known(volume) for volume in seen.volumes},
         view=tuple(registry.refresh(backend.pool.name)),
     )
@@ -153,7 +182,9 @@ def _spelled(host: Reader, pool: Pool) -> dict[str, t.Any]:
     """A definition with one spelling for each device and server."""
     devices = [host.real(device) for device in pool.devices]
     servers = [(server.name.strip("[]").lower(), server.port) for server in pool.hosts]
-    return {**vars(pool), "devices": devices, "hosts": servers}
+    may = replace(pool.permissions, mode=pool.permissions.mode[-3:])
+    path = host.real(_options.plain_path(pool.path))
+    return {**vars(pool), "devices": devices, "hosts": servers, "path": path, "permissions": may}
 
 
 def _said(value: object) -> str:
@@ -194,28 +225,17 @@ def _no_conflict(host: Reader, backend: Backend[t.Any], others: t.Sequence[Pool]
             )
 
 
-def _no_move(
-    host: Reader, backend: Backend[t.Any], registry: _registry.Registry, stored: Stored
-) -> None:
-    """Refuses to move a pool that has something where it was: that would stay, and even run."""
+def _left(host: Reader, backend: Backend[t.Any], stored: Stored) -> _lifecycle.Left | None:
+    """What a pool leaves behind that is to be at another place than it is."""
     if stored.pool is None:
-        return
+        return None
     where = ("path", "dir", "source", "devices", "hosts", "adapter", "initiator")
     moved = [key for key in _differ(host, backend.pool, stored.pool) if key in where]
-    there = type(backend)(stored.pool, {"state": "absent"})
-    if not moved or not (stored.active or _lasts(host, there, registry)):
-        return
+    if not moved:
+        return None
     old, new = (_said(getattr(pool, moved[0])) for pool in (stored.pool, backend.pool))
-    runs = "libvirt runs" if stored.active else "this host runs, or is set up to run,"
-    raise Refused(
-        f"Nothing was changed: {runs} pool {stored.pool.name} with {moved[0]} {old}, and the task "
-        f"says {new}. Leave the pool first, with state: absent, which keeps its data."
-    )
-
-
-def _lasts(host: Reader, backend: Backend[t.Any], registry: _registry.Registry) -> bool:
-    seen: Seen = backend.probe(host)
-    return bool(seen.active or list(backend.boot(seen, False, registry.daemon)))
+    there = type(backend)(stored.pool, {"state": "absent"}, stored.pool)
+    return _lifecycle.Left(there, there.probe(host), f"{moved[0]} {old}", new)
 
 
 def _plain(text: str | None) -> str:

@@ -5,7 +5,7 @@
 
 A case is a task, a host (see fake_host.py; it can build on one of the file's hosts by name) and
 either the commands of its plan or a part of its refusal.  It can say what else is seen: fields of
-the definition that is kept, parts of the files that are written, and warnings.
+the definition that is kept, parts of the files that are written, warnings, and what it leaves.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ def test_plan(case: Case) -> None:
     assert len(host.asked) <= 8
     json.dumps(found.result)
     assert [text for text in case.get("warns", ()) if text not in found.warnings] == []
+    assert case.get("leaves", "") in " ".join(found.parting)
     for key, value in case.get("definition", {}).items():
         kept = getattr(_xml.parse(found.after), key)
         assert (list(kept) if isinstance(kept, tuple) else kept) == value
@@ -98,3 +99,28 @@ def test_names_are_unique() -> None:
     names = [(case["kind"], case["name"]) for case in CASES]
     assert len(set(names)) == len(names)
     assert len([name for kind, name in names if kind in BACKENDS]) >= 100
+
+
+@pytest.mark.parametrize("kind", BACKENDS)
+def test_new_and_inactive(kind: str) -> None:
+    """Built and defined, but not started; and then it is as it is wanted."""
+    first = next(case for case in CASES if case["kind"] == kind)
+    task = {"path": "/dev/mapper"} if kind == "mpath" else {}
+    case = {**first, "task": {**first["task"], **task, "state": "inactive"}}
+    active = look(first, FakeHost(first["host"]))
+    found = look(case, FakeHost(case["host"]))
+    assert found.after == active.after
+    plan = [action.command for action in found.plan]
+    assert not [c for c in plan if c.startswith("mount") or "--login" in c or "pool-start" in c]
+    assert any(step.startswith(("install --mode=0600", "virsh")) for step in plan)
+    pools = {case["task"]["name"]: found.after}
+    again = look(case, FakeHost({**case["host"], "pools": pools}))
+    assert not [action for action in again.plan if action.text.startswith("define")]
+
+
+@pytest.mark.parametrize("kind", BACKENDS)
+def test_inactive_and_nothing_said(kind: str) -> None:
+    first = next(case for case in CASES if case["kind"] == kind)
+    task = {"name": first["task"]["name"], "state": "inactive"}
+    with pytest.raises(Refused, match="is defined on this host"):
+        look({**first, "task": task}, FakeHost(first["host"]))

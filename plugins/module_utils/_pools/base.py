@@ -74,6 +74,10 @@ class Backend(abc.ABC, t.Generic[S]):
         """Raises `Refused` where what is there cannot become the pool that is wanted."""
         return
 
+    def without(self, seen: S, left: S) -> S:
+        """What is seen once the pool has left the place where ``left`` was seen."""
+        return seen
+
     def build(self, seen: S) -> Steps:
         """From ``missing``, ``blank`` or ``foreign`` to ``ready``; wiping has its own actions."""
         return iter(())

@@ -232,6 +232,11 @@ class Fs(Backend[SeenFileSystem]):
             steps.insert(place, fs.remount(self.pool.path, self.pool.mount_options))
         yield from steps
 
+    def without(self, seen: SeenFileSystem, left: SeenFileSystem) -> SeenFileSystem:
+        if left.active and left.mount == seen.mount:
+            seen = replace(seen, mount=None, path_empty=True)
+        return replace(seen, unit=fs.left(seen.unit)) if left.unit == seen.unit else seen
+
     def start(self, seen: SeenFileSystem, daemon: bool) -> Steps:
         if seen.there and not seen.path_empty:
             raise self.nothing(

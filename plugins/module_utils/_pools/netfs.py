@@ -218,6 +218,11 @@ class Netfs(Backend[SeenRemote]):
             )
         return iter(())
 
+    def without(self, seen: SeenRemote, left: SeenRemote) -> SeenRemote:
+        if left.active and left.mount == seen.mount:
+            seen = replace(seen, mount=None, path_empty=True)
+        return replace(seen, unit=fs.left(seen.unit)) if left.unit == seen.unit else seen
+
     def start(self, seen: SeenRemote, daemon: bool) -> Steps:
         pool = self.pool
         if not seen.path_empty:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .._host import LIMIT, Reader
 from .._kernel import Mount
@@ -226,6 +226,12 @@ def no_boot(there: Unit, target: str) -> Steps:
         yield files.remove(link, f"no longer mount {target} at boot")
     yield files.remove(path, f"remove {path}")
     yield _reload()
+
+
+def left(there: Unit) -> Unit:
+    """What is there after `no_boot`."""
+    ours = there.text is not None and there.text.startswith(_OURS)
+    return replace(there, text=None, wanted=False) if ours else there
 
 
 def _unit_paths(target: str, stage: str) -> tuple[str, str]:
