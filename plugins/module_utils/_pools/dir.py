@@ -38,13 +38,14 @@ class SeenDirectory(Seen):
     """``inside`` are its entries; ``cow`` is "yes", "no", or "" where not asked.
 
     ``link`` is the target of the path, where that is a symbolic link, and ``stray`` a link in it
-    that leads where its owner wants.
+    that leads where its owner wants.  ``foreign`` are files that another host makes.
     """
 
     node: Node | None = None
     there: File | None = None
     link: str = ""
     stray: str = ""
+    foreign: tuple[str, ...] = ()
     inside: tuple[str, ...] = ()
     cow: str = ""
 
@@ -88,6 +89,8 @@ class Dir(Backend[SeenDirectory]):
                 "Move it away, or name another path."
             )
         capacity, available = host.space(path)
+        files_there = self.volumes()
+        volumes = tuple(files_there.look(host))
         return SeenDirectory(
             state="ready",
             node=node,
@@ -99,7 +102,8 @@ class Dir(Backend[SeenDirectory]):
             capacity=capacity,
             available=available,
             allocation=capacity - available,
-            volumes=tuple(Files(path).look(host)),
+            volumes=volumes,
+            foreign=tuple(files_there.foreign),
         )
 
     def _cow(self, host: Reader) -> str:
@@ -135,6 +139,8 @@ class Dir(Backend[SeenDirectory]):
             return
         self._led(seen)
         why = f"it is a link to {seen.link}" if seen.link else ""
+        if seen.foreign:
+            why = f"another host makes {seen.foreign[0]} in it (if it does not, remove that)"
         if seen.there.path in _SHARED:
             why = "others live in it"
         if why:

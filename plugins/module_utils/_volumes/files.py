@@ -32,6 +32,7 @@ class Files(base.Volumes):
         self._directory: File | None = None
         self._stray = ""
         self._leftovers: list[File] = []
+        self.foreign: list[str] = []  # unfinished files that this host does not make
         self._hidden: dict[str, str] = {}
         self._space = (0, 0)
         self._tool = False
@@ -44,6 +45,9 @@ class Files(base.Volumes):
         self._most = fs.largest_file(host, self.path)
         entries, maker, booted = host.entries(self.path), host.maker(), host.booted()
         self._leftovers = [e.file for e in entries if _left_by(maker, booted, e)]
+        made = [e.name for e in entries if _MADE.fullmatch(e.name)]
+        own = {left.path for left in self._leftovers}
+        self.foreign = [name for name in made if f"{self.path}/{name}" not in own]
         self._hidden = {e.name: e.hidden for e in entries if e.hidden}
         shown = [e for e in entries if e.node and not _MADE.fullmatch(e.name)]
         below = qemu_img.needs(host, self.path, shown)
