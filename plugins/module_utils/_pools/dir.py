@@ -75,8 +75,7 @@ class Dir(Backend[SeenDirectory]):
         yield from _options.permission_faults(params)
 
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
-        mine = pool.type in ("dir", "fs", "netfs")
-        return frozenset({f"directory {fs.plain(host, pool.path)}"} if mine else ())
+        return fs.directory(host, pool)
 
     def probe(self, host: Reader) -> SeenDirectory:
         path, stray = self.pool.path, host.stray(self.pool.path)

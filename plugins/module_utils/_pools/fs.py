@@ -92,7 +92,7 @@ class Fs(Backend[SeenFileSystem]):
         yield from _options.mount_option_faults(params)
 
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
-        return block.sources(host, pool)
+        return block.sources(host, pool) | fs.directory(host, pool)
 
     @property
     def _device(self) -> str:

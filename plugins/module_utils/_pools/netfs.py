@@ -98,7 +98,7 @@ class Netfs(Backend[SeenRemote]):
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         """An export by each name of its server, where the other pool could be on it, too."""
         if pool.type != self.type or not pool.hosts:
-            return frozenset()
+            return fs.directory(host, pool)
         server, folder = _parts(_source(pool))
         mine = _parts(_source(self.pool))[1]
         names = [server]
@@ -107,7 +107,8 @@ class Netfs(Backend[SeenRemote]):
         folders = [folder]
         if pool != self.pool and folder != mine and self._one_export(host, names, folder, mine):
             folders.append(mine)
-        return frozenset(f"{name}:{each}" for name in names for each in folders)
+        exports = (f"{name}:{each}" for name in names for each in folders)
+        return fs.directory(host, pool).union(exports)
 
     def _one_export(self, host: Reader, names: t.Sequence[str], one: str, other: str) -> bool:
         """Whether two paths are one directory: below the root of NFS 4, or all of it, as in NFS 3.

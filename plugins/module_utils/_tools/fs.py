@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from .._host import LIMIT, Reader
 from .._kernel import Mount
-from .._model import Claim, Device, Place, Refused
+from .._model import Claim, Device, Place, Pool, Refused
 from .._plan import Action, Steps, mount_use, run
 from . import block, files
 
@@ -127,6 +127,15 @@ def plain(host: Reader, path: str) -> str:
     around = [m for m in mounts if m.device == own.device and is_below(inside, m.root)]
     best = min(around, key=lambda mount: len(mount.root), default=own)
     return under(best.target, inside, best.root)
+
+
+def directory(host: Reader, pool: Pool) -> frozenset[str]:
+    """The directory that a pool of files has, so that no two pools have one."""
+    if pool.type not in ("dir", "fs", "netfs"):
+        return frozenset()
+    # A look at the mount of a server that is dead would never end.
+    path = pool.path if pool.type == "netfs" else plain(host, pool.path)
+    return frozenset({f"directory {path}"})
 
 
 def is_below(path: str, above: str) -> bool:
