@@ -140,7 +140,7 @@ def _run(
     elif (
         wish.refresh
         and stored.active
-        and (started or seen.news or not listed(stored, seen.volumes))
+        and (started or seen.news or not listed(stored, _shown(seen)))
     ):
         yield from registry.refresh(backend.pool.name)
 
@@ -179,6 +179,11 @@ def _leave(
         yield from backend.boot(seen, False, registry.daemon)
     # Last, because an interrupted run finds in the definition what is left to do.
     yield from registry.forget(stored, backend.pool.name)
+
+
+def _shown(seen: Seen) -> t.Sequence[Volume]:
+    """The volumes that libvirt shows."""
+    return seen.volumes if seen.shown is None else seen.shown
 
 
 def listed(stored: Stored, volumes: t.Iterable[Volume]) -> bool:

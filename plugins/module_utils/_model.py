@@ -214,8 +214,9 @@ class Seen:
     ``active`` is ``None`` where the storage itself knows no difference (a directory).
     ``users`` says in words who uses the pool right now, ``warnings`` what an administrator should
     know though no task is the worse for it, ``news`` what the next look would not see any more, and
-    libvirt has not seen.  ``error`` says why the inside of a pool cannot be seen.  ``free`` are the
-    gaps between the volumes, where a volume needs a gap of its own.
+    libvirt has not seen.  ``error`` says why the inside of a pool cannot be seen.  ``shown`` are
+    the volumes that libvirt shows, where those are others.  ``free`` are the gaps between the
+    volumes, where a volume needs a gap of its own.
     """
 
     state: str
@@ -230,6 +231,7 @@ class Seen:
     warnings: tuple[str, ...] = ()
     news: tuple[str, ...] = ()
     error: str = ""
+    shown: tuple[Volume, ...] | None = None
 
 
 @dataclass(frozen=True)

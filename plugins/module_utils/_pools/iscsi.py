@@ -215,6 +215,7 @@ class Iscsi(Backend[SeenTarget]):
     def _with_luns(self, host: Reader, seen: SeenTarget) -> SeenTarget:
         number = seen.sessions[0].host
         volumes = tuple(luns.read(host, number, self.pool.path))
+        first = min((*seen.sessions, *seen.others), key=lambda session: f"session{session.number}")
         size = sum(volume.capacity for volume in volumes)
         hosts = [session.host for session in seen.sessions]
         replaced = tuple(luns.replaced(host, number))
@@ -224,14 +225,22 @@ class Iscsi(Backend[SeenTarget]):
             capacity=size,
             allocation=size,
             volumes=volumes,
+            shown=tuple(luns.read(host, first.host, self.pool.path)),
             devices=tuple(taken),
             replaced=replaced,
             news=tuple(luns.news(self.pool, replaced)),
-            warnings=(*seen.warnings, *self._lun_warnings(number, volumes)),
+            warnings=(*seen.warnings, *self._lun_warnings(seen, first, volumes)),
         )
 
-    def _lun_warnings(self, number: int, volumes: t.Sequence[Volume]) -> t.Iterator[str]:
-        yield from luns.warnings(self.pool, number, volumes)
+    def _lun_warnings(
+        self, seen: SeenTarget, first: iscsi.Session, volumes: t.Sequence[Volume]
+    ) -> t.Iterator[str]:
+        yield from luns.warnings(self.pool, seen.sessions[0].host, volumes)
+        if first in seen.others:
+            yield (
+                f"libvirt shows the LUNs of pool {self.pool.name} as {_sessions([first])} has "
+                "them, because it takes the first session of a target for the pool's."
+            )
         if not volumes:
             yield (
                 f"The target of pool {self.pool.name}, {self.pool.devices[0]}, offers no LUN to "

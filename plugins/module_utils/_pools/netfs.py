@@ -288,8 +288,8 @@ def _twins(
     """The names under which an NFS server is mounted that are others than that of a source."""
     for mount in mounts:
         there, server = mount.source.partition(":")[0], source.partition(":")[0]
-        nfs = mount.format in ("nfs", "nfs4")
-        if nfs and there != server and _servers(mount) & set(names()):
+        shared = mount.format in ("nfs", "nfs4") and _APART not in mount.options
+        if shared and there != server and _servers(mount) & set(names()):
             yield there
 
 
