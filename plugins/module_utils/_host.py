@@ -308,8 +308,8 @@ class Reader:
                 at = os.path.normpath(os.path.join(at, parts.pop(0)))
                 if not os.path.islink(at):
                     continue
-                owner, there = os.lstat(at).st_uid, os.path.realpath(at)
-                if owner and os.path.exists(there) and os.stat(there).st_uid != owner:
+                owner = os.lstat(at).st_uid
+                if owner and _owner(os.path.realpath(at)) != owner:
                     return at
                 target = os.readlink(at)
                 at = "/" if target.startswith("/") else os.path.dirname(at)
@@ -495,6 +495,13 @@ def _node(found: os.stat_result) -> Node:
 
 def _file(path: str, found: os.stat_result) -> File:
     return File(path, found.st_dev, found.st_ino)
+
+
+def _owner(path: str) -> int:
+    """Whose a path is, or the directory in which it would be made."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return os.lstat(path).st_uid
 
 
 @contextlib.contextmanager

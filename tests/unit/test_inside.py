@@ -239,13 +239,15 @@ def test_links_that_somebody_could_let_lead_elsewhere(tmp_path: Path) -> None:
     for name in ("real", "of user"):
         (tmp_path / name).mkdir()
     os.chown(tmp_path / "of user", 12345, 12345)
-    for name, target in {"a": "real", "b": "real", "c": "of user", "d": "b"}.items():
+    targets = {"a": "real", "b": "real", "c": "of user", "d": "b", "e": "new", "f": "of user/new"}
+    for name, target in targets.items():
         (tmp_path / name).symlink_to(target)
-    for name in "bc":
+    for name in "bcef":
         os.chown(tmp_path / name, 12345, 12345, follow_symlinks=False)
     reader = Reader(Heard())
-    found = {name: reader.stray(f"{tmp_path}/{name}/pool") for name in "abcd"}
-    assert found == {"a": "", "b": f"{tmp_path}/b", "c": "", "d": f"{tmp_path}/b"}
+    found = {name: reader.stray(f"{tmp_path}/{name}/pool") for name in "abcdef"}
+    strays = {"b": f"{tmp_path}/b", "d": f"{tmp_path}/b", "e": f"{tmp_path}/e"}
+    assert found == {**dict.fromkeys("acf", ""), **strays}
 
 
 def test_what_others_wrote_down_leads_somewhere_or_not(tmp_path: Path) -> None:
