@@ -43,6 +43,10 @@ HARMLESS = (
     ("virsh",),
 )
 
+# How many MiB at the start and at the end of a partition can have a signature in them: the second
+# header of LUKS is up to 4 MiB behind the start, the superblock of a RAID 1.5 MiB before the end.
+_HEAD, _TAIL = 8, 3
+
 
 class Writer(Reader):
     """The machine, to change.  Only ``_plan.apply`` is ever given one."""
@@ -229,6 +233,25 @@ class Writer(Reader):
             self._compare(device, *identify(file))
             zero_both_ends(file)
 
+    def blank(self, device: Device, start: int, end: int) -> None:
+        """Writes zeros where a signature can be between two bytes of a disk, in no partition."""
+        with self._looking(device.path), _open(device.path) as file:
+            self._compare(device, *identify(file))
+            for part in self._spans(device):
+                if part[0] < end and start < part[1]:
+                    raise HostError(f"{device.path}: there is a partition at {start} by now")
+            for place in (*range(start, end, MIB)[:_HEAD], *range(start, end, MIB)[-_TAIL:]):
+                file.seek(place)
+                file.write(bytes(min(MIB, end - place)))
+            os.fsync(file.fileno())
+
+    def _spans(self, device: Device) -> t.Iterator[tuple[int, int]]:
+        """From where to where, in bytes, the partitions are that the kernel knows."""
+        for name in self.names(device.sysfs) or []:
+            start, size = (self.read(f"{device.sysfs}/{name}/{what}") for what in ("start", "size"))
+            if start and size:
+                yield int(start) * 512, (int(start) + int(size)) * 512
+
     def make_file(self, place: File, name: str, size: int, allocation: int) -> None:
         """Makes a raw file, of which the first ``allocation`` bytes are reserved."""
         with self._new(place, name) as making:
@@ -309,7 +332,12 @@ def zero_both_ends(file: io.FileIO) -> None:
 
 def _alone(path: str) -> io.FileIO:
     """A block device, to write, which the kernel gives to nobody else meanwhile."""
-    return open(os.open(path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC), "r+b", 0)
+    return _open(path, os.O_EXCL)
+
+
+def _open(path: str, flags: int = 0) -> io.FileIO:
+    """A block device, to write."""
+    return open(os.open(path, os.O_RDWR | os.O_CLOEXEC | flags), "r+b", 0)
 
 
 @contextlib.contextmanager

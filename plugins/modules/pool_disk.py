@@ -30,7 +30,8 @@ options:
     description:
       - The format of the partition table. If it is not given, it is V(gpt).
       - Partitions are made, resized and removed with V(gpt) and V(dos). With the others they are only listed, and many kernels have
-        no devices for them. A libvirt daemon does not start a pool with V(mac) on such a kernel.
+        no devices for them. A libvirt daemon does not start a pool with such partitions, of which V(mac) always has one, and the
+        task is refused then.
     type: str
     choices:
       - gpt
@@ -63,6 +64,9 @@ notes:
   - With V(dos), numbers from 5 on are logical partitions, which need a volume of format V(extended). One in the middle is only
     removed together with those behind it, because these would get other names.
   - A partition grows into the gap behind it. It never moves.
+  - A new partition is blank. What was there before, such as an old volume group, is wiped before there is a partition, so that
+    nothing wakes up.
+  - When a disk with a V(gpt) table has grown, the table is led to the new end with the first volume that needs it.
   - A libvirt daemon lists the partitions of a disk that is named by a link, but cannot itself make or remove them there. The modules
     of this collection can.
   - The partitions of a multipath map such as V(/dev/mapper/mpatha) are V(mpatha1) and so on, whatever device mapper calls them. This

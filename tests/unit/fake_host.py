@@ -6,7 +6,7 @@
 What a case can say:
 
 disks       path: {number, size, dirt: [types], noise, swap, holders: {name: dm uuid}, parts: {…},
-            taken: whether the kernel gives it to nobody else, integers: {place: value}}
+            taken: whether the kernel gives it to nobody else, integers: {place: value}, sector}
 groups      name: {devices, size, free, missing, autoactivation, volumes: {name: {size, …}}}, with
             name, uuid, exported, system_id, lock_type where they matter; system_id is the host's
 orphans     disks that are prepared for LVM and in no group
@@ -271,7 +271,9 @@ class FakeHost(Reader):
         return bool(self._disk(device).get("taken"))
 
     def integer(self, device: str, place: int) -> int:
-        return int(self._disk(device).get("integers", {})[place])
+        disk = self._disk(device)
+        said = disk.get("integers", {})
+        return int(said[place] if place in said else _gpt_header(disk)[place])
 
     def _disk(self, path: str) -> Said:
         """What is said of the disk at a path; an active logical volume is like a blank one."""
@@ -440,6 +442,19 @@ class FakeHost(Reader):
 def _inside(what: t.Any) -> Said:
     inside = (what or {}).get("inside")
     return inside if isinstance(inside, dict) else {}
+
+
+def _gpt_header(disk: Said) -> dict[int, int]:
+    """What the header of a partition table for up to 128 partitions says, by place."""
+    sector, size = disk.get("sector", 512), disk.get("size", 2 * GIB)
+    entries = 16384 // sector
+    values = {
+        32: size // sector - 1,
+        40: 2 + entries,
+        48: size // sector - 2 - entries,
+        80: (128 << 32) + 128,
+    }
+    return {sector + place: value for place, value in values.items()}
 
 
 def _node(said: Said, device: str = "") -> Node:

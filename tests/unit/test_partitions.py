@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from ansible_collections.poolwright.storage.plugins.module_utils._host import Reader
 from ansible_collections.poolwright.storage.plugins.module_utils._model import (
+    Device,
     Extent,
     Pool,
     Refused,
@@ -77,6 +78,50 @@ def test_the_smallest_gap_that_fits_exactly() -> None:
     assert "the largest gap for it has 0 bytes" in space.take(MIB, Wanted("sdb3"), None)
 
 
+def test_a_gap_ends_where_the_table_ends() -> None:
+    whole = ((17408, 3 << 40),)
+    dos = Space(partitions.Table("dos", 512, (), whole, last=2 << 40), "sdb")
+    assert dos.free_for(Wanted("sdb1"), None) == (2 << 40) - MIB
+    assert "the largest gap for it has" in dos.take(2 << 40, Wanted("sdb1"), None)
+    part = partitions.Part(1, MIB, 2 << 40)
+    beyond = partitions.Table("dos", 512, (part,), ((2 << 40, 3 << 40),), last=2 << 40)
+    assert Space(beyond, "sdb").free_for(Wanted("sdb2"), None) == 0
+    kept = partitions.Table("gpt", 512, (), whole, first=16 * MIB, last=20 * MIB)
+    assert Space(kept, "sdb").take(4 * MIB, Wanted("sdb1"), None) == ""
+
+
+def test_no_number_is_left() -> None:
+    parts = tuple(partitions.Part(n, n * MIB, (n + 1) * MIB) for n in range(1, 5))
+    free = ((5 * MIB, 9 * MIB),)
+    for label, most in (("dos", 64), ("gpt", 4)):
+        space = Space(partitions.Table(label, 512, parts, free, most=most), "sdb")
+        fault = space.take(MIB, Wanted("sdb5"), None)
+        assert fault == f"the {label} table has no number left for one more partition"
+        assert space.next_name(MIB, ()) == ""
+
+
+HEADS = [
+    # size of the disk, sector, header, first, last, short
+    (2048 * MIB, 512, {}, 17408, 2048 * MIB - 16896, 0),
+    (2048 * MIB, 4096, {}, 24576, 2048 * MIB - 20480, 0),
+    (600 * MIB, 512, {544: 614399, 560: 614366}, 17408, 600 * MIB - 16896, 300 * MIB - 16896),
+]
+
+
+@pytest.mark.parametrize(("size", "sector", "head", "first", "last", "short"), HEADS)
+def test_where_a_gpt_table_ends(
+    size: int, sector: int, head: dict[int, int], first: int, last: int, short: int
+) -> None:
+    table = f"BYT;\n/dev/sdb:{size}B:scsi:{sector}:{sector}:gpt:x:;\n1:24576B:99999B:75424B:free;\n"
+    disk = {"number": "8:16", "size": size, "sector": sector, "table": table, "integers": head}
+    host = FakeHost({"disks": {"/dev/sdb": disk}})
+    device = block.find(host, "/dev/sdb")
+    assert device
+    found = partitions.look(host, device)
+    assert found
+    assert (found.first, found.last, found.short, found.most) == (first, last, short, 128)
+
+
 def test_a_wrong_name_is_told_the_right_one() -> None:
     assert "can only be sdb1" in gpt((17408, 100 * MIB)).take(MIB, Wanted("sdb2"), None)
     assert "can only be sdi3 or sdi8" in Space(table(), "sdi").take(MIB, Wanted("x"), None)
@@ -126,7 +171,8 @@ def test_many_partitions_take_one_command() -> None:
     parts = [
         partitions.Part(n, n * MIB, (n + 1) * MIB, f) for n, f in ((1, "linux"), (2, "linux-lvm"))
     ]
-    plan = list(joined(partitions.make("/dev/sdb", "gpt", part, False) for part in parts))
+    disk = Device("/dev/sdb", "8:16")
+    plan = list(joined(partitions.make(disk, "gpt", part, False) for part in parts))
     assert [action.command for action in plan] == [
         "parted --script /dev/sdb mkpart linux ext2 1048576B 2097151B "
         "mkpart linux-lvm ext2 2097152B 3145727B set 2 lvm on"

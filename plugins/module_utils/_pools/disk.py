@@ -10,10 +10,11 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .. import _options
-from .._host import Reader
-from .._model import Device, Extent, Offer, Pool, Seen
+from .._host import MIB, Reader
+from .._model import Device, Extent, Offer, Pool, Seen, Volume
 from .._plan import Steps
-from .._tools import block, fs, lvm, partitions
+from .._size import show
+from .._tools import block, partitions
 from .._volumes.partitions import MAPS, Partitions, folder, known, read
 from .base import Backend
 
@@ -21,13 +22,22 @@ FORMATS = ["gpt", "dos", "dvh", "mac", "bsd", "pc98", "sun"]
 # What wipefs may call a device that holds a partition table; it knows no bsd label.
 _TABLES = {"gpt", "PMBR", "dos", "sgi", "mac", "sun", block.UNKNOWN}
 
+_SMALLEST = 2 * MIB  # of which partitions can have one
+
 
 @dataclass(frozen=True)
 class SeenDisk(Seen):
-    """``mapped`` tells that it is one of the device mapper's."""
+    """``kernel`` are the partitions that the kernel knows, ``hidden`` those that it does not.
+
+    ``mapped`` tells that the disk is one of the device mapper's, ``root`` that the root file system
+    is on it, through whatever lies between.
+    """
 
     mapped: bool = False
+    root: bool = False
     device: Device | None = None
+    kernel: tuple[Device, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 class Disk(Backend[SeenDisk]):
@@ -79,78 +89,95 @@ class Disk(Backend[SeenDisk]):
         device = block.find(host, self._device)
         if device is None:
             return SeenDisk("missing")
-        mounts = host.mounts()
-        users = block.own_users(host, device, mounts)
-        if users and not self.leaving:
-            raise self.nothing(
-                f"{self._device}, the device of pool {self.pool.name}, is {' and '.join(users)}."
-            )
-        if not self.leaving and block.holds_root(host, device, mounts):
-            raise self.nothing(
-                f"{self._device}, the device of pool {self.pool.name}, holds the root file system "
-                "of this host. Name another device."
-            )
+        device = block.seen(host, device)
         dirt = block.dirt(host, [device]).get(device.path, "")
+        known = self._registered(host, device)
         table = None
-        if dirt and set(dirt.split(" and ")) <= _TABLES:
-            table = partitions.look(host, device.path)
+        # What a guest has written into a partition may look as if the disk were something else.
+        if known or (dirt and set(dirt.split(" and ")) <= _TABLES):
+            table = partitions.look(host, device)
         if table and table.label == self._label:
             return self._ready(host, device, table)
         return self._unbuilt(host, device, dirt, table)
+
+    def _registered(self, host: Reader, device: Device) -> bool:
+        """Whether this disk is the one of the definition that is kept, by whatever name."""
+        devices = self.kept.devices[:1] if self.kept else ()
+        return any(block.number(host, path) == device.number for path in devices)
 
     def _ready(self, host: Reader, device: Device, table: partitions.Table) -> SeenDisk:
         kernel = known(host, device, table)
         volumes = tuple(read(host, self.pool, device, table, kernel))
         free = tuple(Extent(self._device, start, end) for start, end in table.free)
-        deleting = self.given.get("state") == "deleted"
         return SeenDisk(
             state="ready",
-            users=tuple(_users(host, device, kernel)) if deleting else (),
             capacity=max(extent[1] for extent in [*table.free, *map(_span, table.parts)]),
             available=sum(gap.end - gap.start for gap in free),
             allocation=sum(v.allocation for v in volumes if v.format != "extended"),
             volumes=volumes,
             free=free,
             mapped=folder(host, device) == MAPS,
+            root=_holds_root(host, device),
             device=device,
+            kernel=tuple(kernel),
+            hidden=tuple(_hidden(table, volumes, kernel)),
         )
 
     def _unbuilt(
         self, host: Reader, device: Device, dirt: str, table: partitions.Table | None
     ) -> SeenDisk:
-        kernel = known(host, device, table) if table else []
-        users = [] if self.leaving else _users(host, device, kernel)
-        if users:
-            raise self.nothing(
-                f"{self._device} is not a disk of pool {self.pool.name} yet, and in use: "
-                f"{' and '.join(users)}. Name another device, or stop what uses it."
-            )
         if table:
-            inside = [part.path for part in kernel]
+            inside = [part.path for part in known(host, device, table)]
             dirt = f"a {table.label} partition table" + (
                 f" with {', '.join(inside)}" if inside else ""
             )
+        # Such a table is a partition of itself.
+        mac = self._label == "mac" and not partitions.kernel_knows(host, "mac")
         return SeenDisk(
-            "foreign" if dirt else "blank", dirt={device.path: dirt} if dirt else {}, device=device
+            "foreign" if dirt else "blank",
+            dirt={device.path: dirt} if dirt else {},
+            device=device,
+            hidden=("the table itself",) if mac else (),
         )
 
+    def fit(self, seen: SeenDisk) -> None:
+        if seen.root:
+            raise self.nothing(
+                f"{self._device}, the device of pool {self.pool.name}, holds the root file system "
+                "of this host. Name another device."
+            )
+
+    def amend(self, seen: SeenDisk) -> Steps:
+        if not self.kept and seen.device:
+            yield partitions.settle(seen.device)
+
     def build(self, seen: SeenDisk) -> Steps:
-        if seen.state == "missing":
+        device = seen.device
+        if device is None:
             raise block.missing(self._device, self.pool.name)
-        for device in [seen.device] if seen.device and seen.dirt else []:
+        if device.size < _SMALLEST:
+            raise self.nothing(
+                f"{self._device} has {show(device.size)}, and a disk with a partition table needs "
+                f"{show(_SMALLEST)}. Name a larger one."
+            )
+        if seen.dirt:
             yield from block.wipe(device, seen.dirt[device.path])
-        yield partitions.make_label(self._device, self._label)
+        yield partitions.make_label(device, self._label)
         yield partitions.settle()
+
+    def boot(self, seen: SeenDisk, autostart: bool, daemon: bool) -> Steps:
+        if daemon and seen.hidden and not self.leaving:
+            raise self.nothing(
+                f"libvirt could not start pool {self.pool.name}, because the kernel of this host "
+                f"knows no {self._label} tables and has no device for {', '.join(seen.hidden)}. "
+                "Name another format."
+            )
+        return iter(())
 
     def delete(self, seen: SeenDisk) -> Steps:
         if seen.state != "ready" or not seen.device:
             return
-        if seen.users:
-            raise self.nothing(
-                f"pool {self.pool.name} is in use: {', '.join(seen.users)}. Stop what uses it, "
-                "then run the task again."
-            )
-        yield from self._empty(seen)
+        yield from self._empty(seen, seen.device)
         # Both ends first: after wipefs alone, the rest of a table would be somebody's data.
         inside = seen.volumes and self._label not in partitions.TYPED
         text = f"wipe the partition table from {self._device}"
@@ -159,15 +186,16 @@ class Disk(Backend[SeenDisk]):
         yield block.wipe_signatures(seen.device, text, risk="")
         yield partitions.settle()
 
-    def _empty(self, seen: SeenDisk) -> Steps:
+    def _empty(self, seen: SeenDisk, device: Device) -> Steps:
         """Takes away the partitions, where parted can: a mac table is one of its own."""
         if self._label not in partitions.TYPED:
             return
         # The last first, because the kernel moves up logical ones behind a gap.
         for number in sorted((volume.number for volume in seen.volumes), reverse=True):
-            yield partitions.remove(self._device, number)
+            own = [part for part in seen.kernel if part.partition == number]
+            yield partitions.remove(device, number, own)
         if seen.mapped:
-            yield partitions.unmap(self._device)
+            yield partitions.unmap(device)
         if seen.volumes:
             yield partitions.settle()
 
@@ -175,15 +203,22 @@ class Disk(Backend[SeenDisk]):
         return Partitions(self.pool)
 
 
-def _users(host: Reader, device: Device, kernel: t.Sequence[Device]) -> list[str]:
-    """Who uses a disk or its partitions; a volume group that is not active shows only in LVM."""
-    users = block.users(host, device, host.mounts())
-    groups = lvm.look(host) if host.has("lvm") else lvm.NOTHING
-    for each in (device, *kernel):
-        group = groups.group_of(each.number)
-        users += [f"{each.path} belongs to volume group {group.name}"] if group else []
-    return users + fs.opened(host, [device])
+def _holds_root(host: Reader, device: Device) -> bool:
+    roots = [mount for mount in host.mounts() if mount.target == "/"]
+    numbers = {number for mount in roots for number in block.numbers(host, mount)}
+    return any(each.number in numbers for each in (device, *block.above(host, device)))
 
 
 def _span(part: partitions.Part) -> tuple[int, int]:
     return part.start, part.end
+
+
+def _hidden(
+    table: partitions.Table, volumes: t.Sequence[Volume], kernel: t.Sequence[Device]
+) -> t.Iterator[str]:
+    """The partitions without a device, which libvirt waits for, but for the header of dvh."""
+    there = {part.partition for part in kernel}
+    if table.label not in partitions.TYPED:
+        for volume in volumes:
+            if volume.number not in there and (table.label, volume.number) != ("dvh", 9):
+                yield volume.name

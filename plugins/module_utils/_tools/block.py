@@ -272,21 +272,6 @@ def own_users(host: Reader, device: Device, mounts: t.Sequence[Mount]) -> list[s
     return found
 
 
-def holds_root(host: Reader, device: Device, mounts: t.Sequence[Mount]) -> bool:
-    """Whether the root file system is on a disk, through whatever lies between."""
-    roots = [mount for mount in mounts if mount.target == "/"]
-    # As in mounted: the number of a btrfs is its own.
-    sources = {number(host, root.source) for root in roots if root.source[:5] == "/dev/"}
-    below = {root.device for root in roots} | sources
-    new = below
-    while new:
-        slaves = (f"/sys/dev/block/{number}/slaves" for number in new if number)
-        names = [name for folder in slaves for name in host.names(folder) or []]
-        new = {(host.read(f"/sys/class/block/{name}/dev") or "").strip() for name in names} - below
-        below |= new
-    return any(each.number in below for each in (device, *parts(host, device)))
-
-
 def _swaps(host: Reader) -> set[str]:
     lines = (host.read("/proc/swaps") or "").splitlines()[1:]
     return {number(host, line.split()[0].replace("\\040", " ")) for line in lines}

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import typing as t
 from dataclasses import dataclass, replace
 
 from .._host import Reader
-from .._plan import Action, run
+from .._model import Claim, Device
+from .._plan import Action, call, run
 
 # libvirt's names of labels where parted has another one.
 _PARTED = {"dos": "msdos"}
@@ -44,6 +46,9 @@ _FLAGS = {"linux-lvm": "lvm", "linux-raid": "raid"}
 _FS_TYPES = {"fat16": "fat16", "fat32": "fat32", "linux-swap": "linux-swap"}
 
 
+_MOST_DOS = 64
+
+
 @dataclass(frozen=True)
 class Part:
     """A partition: bytes ``start`` to ``end`` (exclusive); ``format`` as libvirt calls its type."""
@@ -56,12 +61,21 @@ class Part:
 
 @dataclass(frozen=True)
 class Table:
-    """A partition table; ``free`` are the gaps, from and to (exclusive)."""
+    """A partition table; ``free`` are the gaps, from and to (exclusive).
+
+    Between the bytes ``first`` and ``last`` it takes partitions, up to number ``most``.  A gpt
+    table that was made when the disk was smaller takes them up to ``last`` once its second header
+    has been moved, and until then up to ``short``.
+    """
 
     label: str
     sector: int
     parts: tuple[Part, ...]
     free: tuple[tuple[int, int], ...]
+    first: int = 0
+    last: int = 1 << 63
+    most: int = 128
+    short: int = 0
 
     @property
     def extended(self) -> Part | None:
@@ -73,19 +87,41 @@ class Table:
         return outer is not None and outer.start < start < outer.end
 
 
-def look(host: Reader, path: str) -> Table | None:
+def look(host: Reader, device: Device) -> Table | None:
     """The table on a device; ``None`` where parted knows none there."""
-    argv = ("parted", "--machine", "--script", path, "unit", "B", "print", "free")
+    argv = ("parted", "--machine", "--script", device.path, "unit", "B", "print", "free")
     table = parse(host.ask(*argv, nothing="unrecognised disk label"))
     if table is None or table.label not in TYPED:
         return table
-    types = _types(host.ask("sfdisk", "--json", path))
+    types = _types(host.ask("sfdisk", "--json", device.path))
     known = {word: format for format, words in _TYPES[table.label].items() for word in words}
     parts = (
         replace(part, format=known.get(types.get(part.start // table.sector, ""), "none"))
         for part in table.parts
     )
-    return replace(table, parts=tuple(parts))
+    table = replace(table, parts=tuple(parts))
+    return _gpt(host, device, table) if table.label == "gpt" else _dos(table)
+
+
+def _dos(table: Table) -> Table:
+    """Places are numbers of 32 bits, and parted tells the kernel of no partition beyond these."""
+    return replace(table, last=table.sector << 32, most=_MOST_DOS)
+
+
+def _gpt(host: Reader, device: Device, table: Table) -> Table:
+    """What the header says; it is in the second sector, and its copy belongs into the last one."""
+    sector = table.sector
+
+    def header(place: int) -> int:
+        return host.integer(device.path, sector + place)
+
+    copy, first, last = (header(place) * sector for place in (32, 40, 48))
+    most, size = header(80) & 0xFFFFFFFF, header(80) >> 32  # entries of a partition each
+    table = replace(table, first=first, last=last + sector, most=most)
+    if copy + sector >= device.size:
+        return table
+    tail = sector - -most * size // sector * sector
+    return replace(table, short=table.last, last=device.size - tail)
 
 
 def parse(text: str) -> Table | None:
@@ -95,7 +131,9 @@ def parse(text: str) -> Table | None:
     if device is None or rows[device][5] in ("loop", "unknown"):
         return None
     label, parts, free = rows[device][5], [], []
-    for number, first, last, _size, kind, *_rest in rows[device + 1 :]:
+    # A warning can stand before and behind.
+    numbered = (row for row in rows[device + 1 :] if row[0].isdigit())
+    for number, first, last, _size, kind, *_rest in numbered:
         start, end = int(first[:-1]), int(last[:-1]) + 1
         if kind == "free":
             free.append((start, end))
@@ -110,12 +148,39 @@ def _types(text: str) -> dict[int, str]:
     return {row["start"]: row["type"] for row in rows}
 
 
-def make_label(path: str, label: str) -> Action:
-    text = f"make a {label} partition table on {path}"
-    return run(text, "parted", "--script", path, "mklabel", _PARTED.get(label, label))
+def kernel_knows(host: Reader, label: str) -> bool:
+    """Whether the kernel can read tables of a kind; taken for granted where it does not tell."""
+    names = host.read("/proc/kallsyms")
+    return not names or f" {label}_partition\n" in names
 
 
-def make(path: str, label: str, part: Part, logical: bool) -> Action:
+def make_label(device: Device, label: str) -> Action:
+    text = f"make a {label} partition table on {device.path}"
+    words = ("mklabel", _PARTED.get(label, label))
+    return run(text, "parted", "--script", device.path, *words, claims=(Claim(device),))
+
+
+def stretch(device: Device) -> Action:
+    """Lets a gpt table reach the end of a disk that has grown."""
+    text = f"move the copy of the partition table to the end of {device.path}"
+    argv = ("sfdisk", "--no-reread", "--no-tell-kernel", "--relocate", "gpt-bak-std", device.path)
+    return run(text, *argv, claims=_beside(device))
+
+
+def blank(device: Device, part: Part, lost: t.Iterable[Device]) -> Action:
+    """Leaves no trace of what was there where a partition is to be.
+
+    Before there is one, because udev has it looked at in the moment in which it appears.  ``lost``
+    are partitions that are in no table any more, of which nobody must have one.
+    """
+    text = f"blank the place of partition {part.number} on {device.path}"
+    command = f"blank {shlex.quote(device.path)} {part.start} {part.end}"
+    args = (device, part.start, part.end)
+    claims = (*_beside(device), *map(Claim, lost))
+    return call(text, "blank", *args, command=command, claims=claims)
+
+
+def make(device: Device, label: str, part: Part, logical: bool) -> Action:
     """Makes a partition, and gives it its type."""
     words = ["extended"]
     if part.format != "extended":
@@ -126,35 +191,56 @@ def make(path: str, label: str, part: Part, logical: bool) -> Action:
     flag = _FLAGS.get(part.format)
     if flag:
         argv += ["set", str(part.number), flag, "on"]
-    text = f"make partition {part.number} on {path}"
-    return run(text, "parted", "--script", path, *argv, joins=3)
+    text = f"make partition {part.number} on {device.path}"
+    return _parted(device, text, *argv, claims=_beside(device))
 
 
-def remove(path: str, number: int) -> Action:
-    text = f"remove partition {number} from {path}"
-    return run(text, "parted", "--script", path, "rm", str(number), risk="delete", joins=3)
+def remove(device: Device, number: int, kernel: t.Iterable[Device]) -> Action:
+    """Removes a partition, which is ``kernel`` to the kernel."""
+    text = f"remove partition {number} from {device.path}"
+    claims = (*_beside(device), *map(Claim, kernel))
+    return _parted(device, text, "rm", str(number), risk="delete", claims=claims)
 
 
-def resize(path: str, number: int, sectors: int, risk: str) -> t.Iterator[Action]:
-    """Sets a partition's size; its start, and every other partition, stay."""
+def _parted(device: Device, text: str, *words: str, **facts: t.Any) -> Action:
+    return run(text, "parted", "--script", device.path, *words, joins=3, **facts)
+
+
+def resize(
+    device: Device, number: int, sectors: int, risk: str, kernel: t.Iterable[Device]
+) -> t.Iterator[Action]:
+    """Sets a partition's size; its start, and every other partition, stay.
+
+    Where it shrinks nobody may use it.
+    """
     verb = "shrink" if risk else "grow"
-    text = f"{verb} partition {number} of {path} to {sectors} sectors"
+    text = f"{verb} partition {number} of {device.path} to {sectors} sectors"
     # The kernel is told of this one partition only, so that others may be in use.
-    argv = ("--no-reread", "--no-tell-kernel", "--partno", str(number), path)
-    yield run(text, "sfdisk", *argv, risk=risk, stdin=f",{sectors}\n")
-    yield tell_kernel(path, number)
+    argv = ("--no-reread", "--no-tell-kernel", "--partno", str(number), device.path)
+    claims = (*_beside(device), *(map(Claim, kernel) if risk else ()))
+    yield run(text, "sfdisk", *argv, risk=risk, stdin=f",{sectors}\n", claims=claims)
+    yield tell_kernel(device, number)
 
 
-def tell_kernel(path: str, number: int) -> Action:
-    """Makes the kernel know one partition as it is in the table."""
-    text = f"tell the kernel of partition {number} of {path}"
-    return run(text, "partx", "--update", "--nr", str(number), path)
+def tell_kernel(device: Device, number: int, lost: t.Iterable[Device] = ()) -> Action:
+    """Makes the kernel know one partition as it is in the table; ``lost`` is what it forgets."""
+    text = f"tell the kernel of partition {number} of {device.path}"
+    claims = (*_beside(device), *map(Claim, lost))
+    return run(text, "partx", "--update", "--nr", str(number), device.path, claims=claims)
 
 
-def unmap(path: str) -> Action:
+def unmap(device: Device) -> Action:
     """Takes the device mapper's partitions of a map away; parted forgets the last one."""
-    return run(f"take away what is left of the partitions of {path}", "kpartx", "-d", path)
+    text = f"take away what is left of the partitions of {device.path}"
+    return run(text, "kpartx", "-d", device.path, claims=_beside(device))
 
 
-def settle() -> Action:
-    return run("wait for the names of the partitions", "udevadm", "settle")
+def settle(adopted: Device | None = None) -> Action:
+    """Waits for udev; a disk that is ``adopted`` must not be in use as a whole."""
+    claims = _beside(adopted) if adopted else ()
+    return run("wait for the names of the partitions", "udevadm", "settle", claims=claims)
+
+
+def _beside(device: Device) -> tuple[Claim, ...]:
+    """The claim on a disk of which others may use the partitions."""
+    return (Claim(device, alone=False),)

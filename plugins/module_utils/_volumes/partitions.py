@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from .._host import MIB, Reader
 from .._model import Device, Extent, Permissions, Pool, Refused, Volume
-from .._plan import Steps
+from .._plan import Action, Steps
 from .._size import round_up, show
-from .._tools import block, files, fs, lvm, partitions
+from .._tools import block, files, partitions
 from . import base
 
 MAPS = "/dev/mapper"  # where the partitions of maps are
@@ -40,12 +40,15 @@ class Space(base.Room):
 
     def __init__(self, table: partitions.Table, stem: str) -> None:
         self.label, self.sector, self.stem = table.label, table.sector, stem
-        self.gaps = [Gap(*gap, table.is_logical(gap[0])) for gap in table.free]
+        self.most = table.most
+        gaps = [(max(start, table.first), min(end, table.last)) for start, end in table.free]
+        self.gaps = [Gap(*gap, table.is_logical(gap[0])) for gap in gaps if gap[0] < gap[1]]
+        self.end = 0  # of what is placed
         self.parts = {part.number: part for part in table.parts}
         self.placed: dict[str, partitions.Part] = {}
         usable = sum(self._usable(gap) for gap in self.gaps)
         # A share is of the whole disk, so that it stays what it was when there are partitions.
-        end = max([gap.end for gap in self.gaps] + [part.end for part in table.parts], default=MIB)
+        end = max([end for _, end in table.free] + [part.end for part in table.parts], default=MIB)
         super().__init__((end // MIB - 1) * MIB, usable)
 
     def _usable(self, gap: Gap) -> int:
@@ -73,14 +76,13 @@ class Space(base.Room):
                 return gap
         return None
 
-    def numbers(self) -> t.Iterator[int]:
+    def numbers(self) -> list[int]:
         """The numbers that the next partition can get: the kernel allows no other."""
-        if self.label != "dos":
-            yield min({*range(1, len(self.parts) + 2)}.difference(self.parts))
-            return
-        yield from [n for n in range(1, _FIRST_LOGICAL) if n not in self.parts][:1]
-        if any(part.format == "extended" for part in self.parts.values()):
-            yield max([_FIRST_LOGICAL - 1, *self.parts]) + 1
+        first = self.most + 1 if self.label != "dos" else _FIRST_LOGICAL
+        found = [n for n in range(1, first) if n not in self.parts][:1]
+        if self.label == "dos" and any(p.format == "extended" for p in self.parts.values()):
+            found.append(max([_FIRST_LOGICAL - 1, *self.parts]) + 1)
+        return [number for number in found if number <= self.most]
 
     def next_name(self, count: int, taken: t.Collection[str]) -> str:
         """The name of the next partition that has room for so many bytes; "" where none has."""
@@ -98,6 +100,8 @@ class Space(base.Room):
         if there:
             return self._grow(count, there)
         names = {f"{self.stem}{number}": number for number in self.numbers()}
+        if not names:
+            return f"the {self.label} table has no number left for one more partition"
         if wanted.name not in names:
             return (
                 "the kernel names partitions by their numbers, and the next one can only be "
@@ -117,6 +121,7 @@ class Space(base.Room):
         start = gap.room_from(self.sector)
         part = partitions.Part(number, start, start + count, wanted.format or "none")
         self.parts[number] = self.placed[wanted.name] = part
+        self.end = max(self.end, part.end)
         self.gaps.remove(gap)
         self.gaps += [Gap(gap.start, start, gap.logical), Gap(part.end, gap.end, gap.logical)]
         if part.format == "extended":
@@ -129,6 +134,7 @@ class Space(base.Room):
             return f"has {show(free)} free behind it, and {show(count)} more are wanted"
         if gap and count > 0:
             self.gaps.remove(gap)
+            self.end = max(self.end, there.extents[0].end + count)
             self.gaps.append(Gap(there.extents[0].end + count, gap.end, gap.logical))
         return ""
 
@@ -146,32 +152,44 @@ class Space(base.Room):
 
 
 class Partitions(base.Volumes):
-    """``stem`` is what the partitions' names begin with, and their numbers follow."""
+    """``stem`` is what the partitions' names begin with, and their numbers follow.
+
+    ``kernel`` are the partitions that the kernel knows, by number: more than one of a number where
+    the device mapper has it, too.  It should know ``unknown`` otherwise than it does, and has
+    ``lost`` where the table has something else.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
-        self.device = pool.devices[0]
+        self.path = pool.devices[0]
+        self.device = Device(self.path, "")
         self.stem, self.folder = "", "/dev"
+        self.kernel: dict[int, list[Device]] = {}
         self.unknown: list[int] = []
+        self.lost: list[Device] = []
         self.table: partitions.Table | None = None
         self._space: Space | None = None
         self._last: int | None = None
+        self._blanked: list[partitions.Part] = []
 
     def look(self, host: Reader, users: bool = False) -> list[Volume]:
-        self.table = partitions.look(host, self.device)
-        device = block.find(host, self.device)
+        device = block.find(host, self.path)
+        self.table = partitions.look(host, device) if device else None
         if self.table is None or device is None:
             return []
+        self.device = device
         self.stem = stem(host, self.pool, device)
         self.folder = folder(host, device)
         kernel = known(host, device, self.table)
         self.unknown = _unknown(host, device, self.table, kernel)
-        found = read(host, self.pool, device, self.table, kernel)
-        return _with_users(host, kernel, found) if users else found
+        self.lost = _lost(host, self.table, kernel)
+        for part in kernel:
+            self.kernel.setdefault(part.partition, []).append(part)
+        return read(host, self.pool, device, self.table, kernel)
 
     def room(self) -> Space:
         if self.table is None:
-            raise Refused(f"Nothing was changed: {self.device} has no partition table.")
+            raise Refused(f"Nothing was changed: {self.path} has no partition table.")
         self._space = Space(self.table, self.stem)
         return self._space
 
@@ -210,7 +228,7 @@ class Partitions(base.Volumes):
         name = space.next_name(count, taken)
         if not name:
             raise Refused(
-                f"Nothing was changed: {self.device} has no number or no gap for one more "
+                f"Nothing was changed: {self.path} has no number or no gap for one more "
                 f"partition of {show(count)}. What the task itself removes does not count; remove "
                 "it in a task before, and write volumes with names before those without."
             )
@@ -234,7 +252,7 @@ class Partitions(base.Volumes):
         elif wanted.format == "extended" and label != "dos":
             yield f"{wanted.name}: only a dos partition table has an extended partition"
         elif wanted.format == "extended" and outer and f"{self.stem}{outer.number}" != wanted.name:
-            yield f"{wanted.name}: {self.device} has an extended partition already"
+            yield f"{wanted.name}: {self.path} has an extended partition already"
         if wanted.allocation and wanted.allocation != wanted.capacity:
             yield f"{wanted.name}: a partition takes all its space at once; leave allocation out"
 
@@ -245,7 +263,7 @@ class Partitions(base.Volumes):
         label = self.table.label if self.table else ""
         if label not in partitions.TYPED:
             raise Refused(
-                f"Nothing was changed: the partitions of {self.device} are only listed, because it "
+                f"Nothing was changed: the partitions of {self.path} are only listed, because it "
                 f"has a {label} table. They are made and removed in gpt and dos tables."
             )
 
@@ -255,12 +273,21 @@ class Partitions(base.Volumes):
             return
         part = self._space.placed[wanted.name]
         logical = self._space.label == "dos" and part.number >= _FIRST_LOGICAL
+        if self._in_a_gap(part):
+            self._blanked.append(part)
+        else:
+            yield self._blank(part)
         yield partitions.make(self.device, self._space.label, part, logical)
         if wanted.permissions != Permissions():
             # udev gives the node its own ones, and has to be done with it.
             yield partitions.settle()
             path = f"{self.folder}/{wanted.name}"
             yield from files.permissions(path, wanted.permissions, Permissions())
+
+    def _in_a_gap(self, part: partitions.Part) -> bool:
+        """Whether the place is free already, and not after a removal only."""
+        free = self.table.free if self.table else ()
+        return any(start <= part.start and part.end <= end for start, end in free)
 
     def resize(self, seen: Volume, capacity: int) -> Steps:
         self._only_listed()
@@ -270,16 +297,17 @@ class Partitions(base.Volumes):
             )
         if self.folder == MAPS:
             raise Refused(
-                f"Nothing was changed: {seen.name} is a partition of multipath map {self.device}. "
+                f"Nothing was changed: {seen.name} is a partition of multipath map {self.path}. "
                 "Those are made and removed, and not resized."
             )
         sectors = capacity // self.step("")
         risk = "shrink" if capacity < seen.capacity else ""
-        yield from partitions.resize(self.device, seen.number, sectors, risk)
+        kernel = self.kernel.get(seen.number, ())
+        yield from partitions.resize(self.device, seen.number, sectors, risk, kernel)
 
     def delete(self, seen: Volume) -> Steps:
         self._only_listed()
-        yield partitions.remove(self.device, seen.number)
+        yield partitions.remove(self.device, seen.number, self.kernel.get(seen.number, ()))
         if seen.number == self._last:
             yield partitions.unmap(self.device)
 
@@ -301,9 +329,22 @@ class Partitions(base.Volumes):
         return sorted(leaving, key=lambda volume: volume.number, reverse=True)
 
     def leftovers(self) -> Steps:
-        """An interrupted run may have told the table only."""
+        """What has to be right before: an interrupted run may have told the table only.
+
+        What is free is blanked at once, so that one command can make all partitions.
+        """
+        table, space = self.table, self._space
         for number in self.unknown:
-            yield partitions.tell_kernel(self.device, number)
+            lost = [part for part in self.lost if part.partition == number]
+            yield partitions.tell_kernel(self.device, number, lost)
+        if table and space and table.short and space.end > table.short:
+            yield partitions.stretch(self.device)
+        for part in self._blanked:
+            yield self._blank(part)
+
+    def _blank(self, part: partitions.Part) -> Action:
+        # Those of a map are not told away before.
+        return partitions.blank(self.device, part, self.lost if self.folder == MAPS else ())
 
     def settle(self) -> Steps:
         yield partitions.settle()
@@ -331,8 +372,21 @@ def _unknown(
     there = {part.partition: part.size for part in kernel}
     wanted = {part.number: part.end - part.start for part in table.parts}
     outer = {table.extended.number} if table.extended else set()  # is always short to the kernel
+    lost = {part.partition for part in _lost(host, table, kernel)}
     numbers = sorted({*there, *wanted} - outer)
-    return [number for number in numbers if there.get(number) != wanted.get(number)]
+    return [n for n in numbers if n in lost or there.get(n) != wanted.get(n)]
+
+
+def _lost(host: Reader, table: partitions.Table, kernel: t.Sequence[Device]) -> list[Device]:
+    """The partitions of the kernel that are no longer, or elsewhere, in the table."""
+    starts = {part.number: part.start // 512 for part in table.parts}
+    found = []
+    for part in kernel:
+        start = host.read(f"{part.sysfs}/start")  # which the device mapper does not tell
+        place = int(start) if start else starts.get(part.partition)
+        if place is None or place != starts.get(part.partition):
+            found.append(part)
+    return found
 
 
 def folder(host: Reader, device: Device) -> str:
@@ -399,23 +453,3 @@ def _used(table: partitions.Table, part: partitions.Part) -> int:
     if part.format != "extended":
         return part.end - part.start
     return sum(p.end - p.start for p in table.parts if table.is_logical(p.start))
-
-
-def _with_users(
-    host: Reader, kernel: t.Sequence[Device], volumes: t.Sequence[Volume]
-) -> list[Volume]:
-    """The volumes with who uses them: mounts, swap, holders, LVM, and processes."""
-    host.ask("udevadm", "settle")  # udev opens what is new, for a moment
-    mounts = host.mounts()
-    groups = lvm.look(host) if host.has("lvm") else lvm.NOTHING
-    parts = {part.partition: part for part in kernel}
-    held = fs.holders(host, [volume.path for volume in volumes])
-    found = []
-    for volume in volumes:
-        part = parts.get(volume.number)
-        who = [*block.users(host, part, mounts)] if part else []
-        group = groups.group_of(part.number) if part else None
-        who += [f"volume group {group.name}"] if group else []
-        who += [f"process {process}" for process in held[volume.path]]
-        found.append(replace(volume, users=tuple(who)))
-    return found
