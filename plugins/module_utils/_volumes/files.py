@@ -202,6 +202,10 @@ class Files(base.Volumes):
         risk = "delete" if seen.data else ""
         yield files.remove_from(self._place(), seen.file, text, risk=risk, claims=_alone(seen))
 
+    def removal(self, leaving: t.Sequence[Volume]) -> t.Sequence[Volume]:
+        """Links go first, while it can be seen what they lead to."""
+        return sorted(leaving, key=lambda volume: not volume.link)
+
     def leftovers(self) -> Steps:
         for left in self._leftovers:
             text = f"remove {left.path}, which an interrupted run left"
