@@ -20,6 +20,7 @@ pools       name: what the definition says (fields of Pool), or its text
 autostart   names of the pools that are marked
 daemon      the state of libvirtd's pools: {active, autostart, transient, listings: {name: […]},
             volumes: {name: XML}}
+fstab       the text of /etc/fstab
 units       name: text of a systemd unit; wants: those that are linked
 open        path: who has it open
 users       name: number, of users and of groups alike
@@ -63,7 +64,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils._model import (
     Pool,
     SourceHost,
 )
-from ansible_collections.poolwright.storage.plugins.module_utils._tools.fs import (
+from ansible_collections.poolwright.storage.plugins.module_utils._tools.units import (
     LOCAL,
     REMOTE,
     UNITS,
@@ -125,6 +126,8 @@ class FakeHost(Reader):
             self.folders[f"{UNITS}/{stage}.wants"] = list(self.said.get("wants") or [])
         for name, text in self._get("units").items():
             self.files[f"{UNITS}/{name}"] = text
+        self.folders[UNITS] = sorted(self._get("units"))
+        self.files["/etc/fstab"] = self.said.get("fstab") or ""
 
     def _put_disk(self, path: str, disk: Said) -> None:
         number, size = disk["number"], disk.get("size", 2 * GIB)
@@ -224,7 +227,8 @@ class FakeHost(Reader):
     def _must_be_known(self, path: str) -> None:
         """Fails but where the case says that there is nothing, or the kernel and we always know."""
         ours = (f"{UNITS}/", f"{_registry.FOLDER}/", _registry.RUNNING)
-        known = path.startswith(("/sys/", "/dev/mapper/", *ours))
+        systemds = ("/usr/lib/systemd/", "/usr/local/lib/systemd/", "/run/systemd/")
+        known = path.startswith(("/sys/", "/dev/mapper/", *ours, *systemds))
         if not known and path not in self._get("paths"):
             raise AssertionError(f"the case does not say what is at {path}")
 

@@ -14,7 +14,7 @@ from .._host import Node, Reader
 from .._kernel import Mount
 from .._model import Claim, Device, Offer, Permissions, Place, Pool, Seen
 from .._plan import Steps
-from .._tools import block, files, fs
+from .._tools import block, files, fs, units
 from .._volumes.files import Files
 from .base import Backend
 
@@ -52,7 +52,7 @@ class SeenFileSystem(Seen):
     place: Place | None = None
     inside: tuple[str, ...] = ()
     whole: bool = False
-    unit: fs.Unit = field(default_factory=fs.Unit)
+    unit: units.Unit = field(default_factory=units.Unit)
     tool: bool = False
     rehearsed: str = ""
     real: str = ""
@@ -106,12 +106,16 @@ class Fs(Backend[SeenFileSystem]):
         path, real = self.pool.path, host.real(self.pool.path)
         device, mount = block.find(host, self._device), fs.at(host.mounts(), real)
         node = host.node(path)
+        unit = units.look(
+            host, self.pool, units.LOCAL, lambda source: self._is(host, source, device)
+        )
         seen = SeenFileSystem(
             state="missing",
             active=bool(mount and device and block.mounted(host, mount, device)),
             device=device,
             mount=mount,
-            unit=fs.unit(host, path),
+            unit=unit,
+            warnings=unit.warnings,
             real=real,
             there=node.kind if node else "",
             path_empty=not host.names(path),
@@ -119,6 +123,11 @@ class Fs(Backend[SeenFileSystem]):
         if seen.active and mount:
             return self._mounted(host, seen, mount)
         return self._unmounted(host, seen, block.seen(host, device)) if device else seen
+
+    def _is(self, host: Reader, source: str, device: Device | None) -> bool:
+        """Whether a source, as others have written it, is the pool's device."""
+        node = host.node(source) if device and source.startswith("/dev/") else None
+        return source == self._device or bool(device and node and node.device == device.number)
 
     def _mounted(self, host: Reader, seen: SeenFileSystem, mount: Mount) -> SeenFileSystem:
         path = self.pool.path
@@ -235,7 +244,7 @@ class Fs(Backend[SeenFileSystem]):
     def without(self, seen: SeenFileSystem, left: SeenFileSystem) -> SeenFileSystem:
         if left.active and left.mount == seen.mount:
             seen = replace(seen, mount=None, path_empty=True)
-        return replace(seen, unit=fs.left(seen.unit)) if left.unit == seen.unit else seen
+        return replace(seen, unit=seen.unit.left()) if left.unit == seen.unit else seen
 
     def start(self, seen: SeenFileSystem, daemon: bool) -> Steps:
         if seen.there and not seen.path_empty:
@@ -256,12 +265,12 @@ class Fs(Backend[SeenFileSystem]):
     def boot(self, seen: SeenFileSystem, autostart: bool, daemon: bool) -> Steps:
         pool = self.pool
         if not autostart or daemon:
-            return fs.no_boot(seen.unit, pool.path)
+            return units.no_boot(seen.unit, pool.path)
         kind = fs.kernel_name(pool.format)
-        return fs.boot(seen.unit, self._device, pool.path, kind, pool.mount_options)
+        return units.boot(seen.unit, self._device, pool.path, kind, pool.mount_options)
 
     def delete(self, seen: SeenFileSystem) -> Steps:
-        yield from fs.no_boot(seen.unit, self.pool.path)
+        yield from units.no_boot(seen.unit, self.pool.path)
         if seen.state == "ready" and seen.device:
             empty = seen.active and seen.whole and not seen.inside
             # Both ends first: after wipefs alone, the rest would be somebody's data.

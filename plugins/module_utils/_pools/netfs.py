@@ -16,7 +16,7 @@ from .._host import LIMIT, HostError, Node, Reader
 from .._kernel import Mount
 from .._model import Offer, Permissions, Place, Pool, Seen, SourceHost
 from .._plan import Steps
-from .._tools import files, fs, network
+from .._tools import files, fs, network, units
 from .._volumes.files import Files
 from .base import Backend
 
@@ -39,7 +39,7 @@ class SeenRemote(Seen):
     named: bool = False
     twins: tuple[str, ...] = ()
     node: Node | None = None
-    unit: fs.Unit = field(default_factory=fs.Unit)
+    unit: units.Unit = field(default_factory=units.Unit)
     real: str = ""
     there: str = ""
     path_empty: bool = True
@@ -153,13 +153,17 @@ class Netfs(Backend[SeenRemote]):
         mount = fs.at(mounts, self.pool.path)
         names = functools.lru_cache(None)(lambda: network.known_as(host, _parts(source)[0]))
         ours = bool(mount and _same(mount, source, names))
+        unit = units.look(
+            host, self.pool, units.REMOTE, lambda other: _parts(other) == _parts(source)
+        )
         seen = SeenRemote(
             state="ready",
             active=ours,
             mount=mount,
             named=bool(mount and mount.source == source),
             twins=() if ours else tuple(_twins(mounts, source, names)),
-            unit=fs.unit(host, self.pool.path, fs.REMOTE),
+            unit=unit,
+            warnings=unit.warnings,
             real=self.pool.path,
         )
         what = f"{source} at {self.pool.path}" if ours else self.pool.path
@@ -222,7 +226,7 @@ class Netfs(Backend[SeenRemote]):
     def without(self, seen: SeenRemote, left: SeenRemote) -> SeenRemote:
         if left.active and left.mount == seen.mount:
             seen = replace(seen, mount=None, path_empty=True)
-        return replace(seen, unit=fs.left(seen.unit)) if left.unit == seen.unit else seen
+        return replace(seen, unit=seen.unit.left()) if left.unit == seen.unit else seen
 
     def start(self, seen: SeenRemote, daemon: bool) -> Steps:
         pool = self.pool
@@ -239,12 +243,12 @@ class Netfs(Backend[SeenRemote]):
 
     def boot(self, seen: SeenRemote, autostart: bool, daemon: bool) -> Steps:
         if not autostart or daemon:
-            return fs.no_boot(seen.unit, self.pool.path)
+            return units.no_boot(seen.unit, self.pool.path)
         words = self._words(seen)
-        return fs.boot(seen.unit, _source(self.pool), self.pool.path, self._kind, words)
+        return units.boot(seen.unit, _source(self.pool), self.pool.path, self._kind, words)
 
     def delete(self, seen: SeenRemote) -> Steps:
-        yield from fs.no_boot(seen.unit, self.pool.path)
+        yield from units.no_boot(seen.unit, self.pool.path)
         if seen.there == "dir" and (seen.active or (seen.path_empty and not seen.mount)):
             yield files.remove_directory(self.pool.path)
 

@@ -2,27 +2,21 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""File systems and mounts: mkfs, mount, umount, and systemd units that mount at boot."""
+"""File systems and mounts: mkfs, mount, umount."""
 
 from __future__ import annotations
 
-import re
 import typing as t
-from dataclasses import dataclass, replace
 
 from .._host import LIMIT, Reader
 from .._kernel import Mount
 from .._model import Claim, Device, Place, Pool, Refused
-from .._plan import Action, Steps, mount_use, run
-from . import block, files
+from .._plan import Action, mount_use, run
+from . import block
 
 # libvirt's default on Linux; a later option, such as exec, undoes an earlier one.
 DEFAULT_OPTIONS = ("nodev", "nosuid", "noexec")
 _UNDOES = {"dev": "nodev", "suid": "nosuid", "exec": "noexec", "rw": "ro"}
-
-UNITS = "/etc/systemd/system"
-LOCAL, REMOTE = "local-fs.target", "remote-fs.target"  # what mounts a unit at boot
-_OURS = "# Made by poolwright.storage; it goes when the pool no longer wants it.\n"
 
 # Where mkfs is not called mkfs.FORMAT, and where the kernel has another word than libvirt.
 _MKFS = {"hfs+": "mkfs.hfsplus", "gfs2": "mkfs.gfs2", "iso9660": ""}
@@ -181,89 +175,6 @@ def mounted_with(mount: Mount, options: t.Sequence[str]) -> bool:
         wanted.discard(_UNDOES.get(option, ""))
         wanted.update({option}.intersection(_UNDOES.values()))
     return wanted == mount.options.intersection(_UNDOES.values())
-
-
-def unit_name(target: str) -> str:
-    """The name of the mount unit for a path, after systemd.unit(5), "String Escaping"."""
-
-    def escape(match: t.Match[str]) -> str:
-        return "".join(f"\\x{byte:02x}" for byte in match[0].encode("utf-8", "surrogateescape"))
-
-    path = re.sub(r"^\.|[^A-Za-z0-9:_./]", escape, target.strip("/"))
-    return (path.replace("/", "-") or "-") + ".mount"
-
-
-@dataclass(frozen=True)
-class Unit:
-    """What systemd has for a mount point; ``text`` is ``None`` where there is no such file."""
-
-    text: str | None = None
-    wanted: bool = False
-    stage: str = LOCAL
-
-
-def unit(host: Reader, target: str, stage: str = LOCAL) -> Unit:
-    name = unit_name(target)
-    wanted = name in (host.names(f"{UNITS}/{stage}.wants") or [])
-    return Unit(host.read(f"{UNITS}/{name}"), wanted, stage)
-
-
-def boot(there: Unit, source: str, target: str, format: str, options: t.Sequence[str]) -> Steps:
-    """Steps after which systemd mounts the path at boot; a unit that is not ours is refused."""
-    path, link = _unit_paths(target, there.stage)
-    text = _unit(there.stage, source, target, format, options)
-    if there.text == text and there.wanted:
-        return
-    if there.text is not None and not there.text.startswith(_OURS):
-        raise Refused(
-            f"Nothing was changed: {path} mounts {target} already and is not ours. Remove it, or "
-            "set autostart: false."
-        )
-    if there.text != text:
-        yield files.write(path, text, "0644", f"write {path}")
-    if not there.wanted:
-        yield files.link(link, path, f"mount {target} at boot")
-    yield _reload()
-
-
-def no_boot(there: Unit, target: str) -> Steps:
-    """Steps after which no unit of ours mounts the path."""
-    path, link = _unit_paths(target, there.stage)
-    if there.text is None or not there.text.startswith(_OURS):
-        return
-    if there.wanted:
-        yield files.remove(link, f"no longer mount {target} at boot")
-    yield files.remove(path, f"remove {path}")
-    yield _reload()
-
-
-def left(there: Unit) -> Unit:
-    """What is there after `no_boot`."""
-    ours = there.text is not None and there.text.startswith(_OURS)
-    return replace(there, text=None, wanted=False) if ours else there
-
-
-def _unit_paths(target: str, stage: str) -> tuple[str, str]:
-    name = unit_name(target)
-    return f"{UNITS}/{name}", f"{UNITS}/{stage}.wants/{name}"
-
-
-def _reload() -> Action:
-    return run("let systemd read its units again", "systemctl", "daemon-reload")
-
-
-def _unit(stage: str, source: str, target: str, format: str, options: t.Sequence[str]) -> str:
-    def quoted(text: str) -> str:
-        return text.replace("%", "%%")
-
-    words = (*DEFAULT_OPTIONS, *options, *(["_netdev"] if stage == REMOTE else []))
-    kind = f"Type={format}\n" if format and format != "auto" else ""
-    return (
-        f"{_OURS}[Unit]\nDescription=Storage pool at {quoted(target)}\n\n"
-        f"[Mount]\nWhat={quoted(source)}\nWhere={quoted(target)}\n{kind}"
-        f"Options={quoted(','.join(words))}\n\n"
-        f"[Install]\nWantedBy={stage}\n"
-    )
 
 
 # What follows goes when its last users go through _taking.

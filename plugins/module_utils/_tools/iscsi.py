@@ -17,8 +17,8 @@ from .._host import LIMIT, Reader
 from .._model import Claim, Device
 from .._plan import Action, Steps, call, run
 from . import scsi
-from .fs import UNITS
 from .network import plain
+from .units import UNITS
 
 _BASES = ("/etc/iscsi", "/var/lib/iscsi")  # where open-iscsi keeps records; builds of it differ
 _SERVICES = ("open-iscsi.service", "iscsi.service")  # Debian, Red Hat
