@@ -371,7 +371,7 @@ class FakeHost(Reader):
         return json.dumps({"signatures": rows}) if rows else ""
 
     def _parted(self, _script: str, path: str, *_words: str) -> str:
-        return str(self._get("disks")[self.real(path)]["table"])
+        return str(self._get("disks")[self.real(path)].get("table", ""))
 
     def _sfdisk(self, path: str) -> str:
         types = self._get("disks")[self.real(path)].get("types", {})
