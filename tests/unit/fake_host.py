@@ -347,6 +347,8 @@ class FakeHost(Reader):
         said = self._get("commands").get(argv[0])
         if said:
             return said["code"], "", said["errors"]
+        if argv[0] == "parted" and "table" not in self._disk(argv[3]):
+            return 1, "", "unrecognised disk label"
         answers: dict[tuple[str, ...], t.Callable[..., str]] = {
             ("wipefs", "--no-act"): self._wipefs,
             ("lvm", "fullreport"): self._lvm,
