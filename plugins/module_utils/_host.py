@@ -201,7 +201,7 @@ class Reader:
 
     def real(self, path: str) -> str:
         """The path without symbolic links; parts that do not exist stay as they are."""
-        return os.path.realpath(path)
+        return "/" + os.path.realpath(path).lstrip("/")  # which leaves two at the beginning
 
     def link(self, path: str) -> str:
         """The target of a symbolic link, even of one that leads nowhere; "" of all else."""

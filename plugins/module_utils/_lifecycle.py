@@ -46,20 +46,25 @@ class Wish:
 
 @dataclass(frozen=True)
 class Left:
-    """A place that a pool leaves for another one: what it is there, and the places in words."""
+    """A place that a pool leaves for another one: what it is there, and the places in words.
+
+    With ``along`` the storage is the same at both places.
+    """
 
     backend: Backend[t.Any]
     seen: Seen
     old: str
     new: str
+    along: bool
 
     @property
-    def warning(self) -> str:
+    def warnings(self) -> tuple[str, ...]:
         name = self.backend.pool.name
-        return (
+        text = (
             f"pool {name} moves from {self.old} to {self.new}: what it has there stays there, "
             "untouched, and is no longer part of the pool."
         )
+        return () if self.along else (text,)
 
 
 def pool_steps(

@@ -135,7 +135,7 @@ def _decided(
         after=after,
         warnings=seen.warnings,
         rescan=tuple(backend.rescan(seen)) if wish.reaches and wish.refresh else (),
-        parting=(*seen.news, *([left.warning] if left else ())),
+        parting=(*seen.news, *(left.warnings if left else ())),
         volumes={volume.path: _known(volume) for volume in seen.volumes},
         view=tuple(registry.refresh(backend.pool.name)),
     )
@@ -235,7 +235,9 @@ def _left(host: Reader, backend: Backend[t.Any], stored: Stored) -> _lifecycle.L
         return None
     old, new = (_said(getattr(pool, moved[0])) for pool in (stored.pool, backend.pool))
     there = type(backend)(stored.pool, {"state": "absent"}, stored.pool)
-    return _lifecycle.Left(there, there.probe(host), f"{moved[0]} {old}", new)
+    pool = stored.pool
+    along = moved == ["path"] and bool(pool.devices or pool.hosts or pool.adapter or pool.source)
+    return _lifecycle.Left(there, there.probe(host), f"{moved[0]} {old}", new, along)
 
 
 def _plain(text: str | None) -> str:

@@ -17,6 +17,7 @@ elsewhere   the same in another mount namespace
 loops       path of a loop device: what is behind it
 rehearsals  program: what it says against what it would do
 pools       name: what the definition says (fields of Pool), or its text
+running     pools that libvirtd's files say run, as in pools
 autostart   names of the pools that are marked
 daemon      the state of libvirtd's pools: {active, autostart, transient, listings: {name: […]},
             volumes: {name: XML}}
@@ -120,6 +121,11 @@ class FakeHost(Reader):
         self.folders[_registry.FOLDER] = sorted(f"{name}.xml" for name in definitions)
         for name, text in definitions.items():
             self.files[f"{_registry.FOLDER}/{name}.xml"] = text
+        running = {name: definition(name, said) for name, said in self._get("running").items()}
+        self.folders[_registry.RUNNING] = sorted(f"{name}.xml" for name in running)
+        for name, text in running.items():
+            path = f"{_registry.RUNNING}/{name}.xml"
+            self.files[path] = f"<!-- one -->\n<poolstate>{text}</poolstate>"
         marked = self.said.get("autostart") or []
         self.folders[f"{_registry.FOLDER}/autostart"] = [f"{name}.xml" for name in marked]
         for stage in (LOCAL, REMOTE):

@@ -15,10 +15,19 @@ from ansible_collections.poolwright.storage.plugins.module_utils import (
     _host,
     _options,
     _process,
+    _registry,
+    _results,
     _run,
+    _run_info,
 )
-from ansible_collections.poolwright.storage.plugins.module_utils._model import Refused
+from ansible_collections.poolwright.storage.plugins.module_utils._model import (
+    Pool,
+    Refused,
+    Seen,
+    Volume,
+)
 from ansible_collections.poolwright.storage.plugins.module_utils._plan import Action, call, run
+from ansible_collections.poolwright.storage.plugins.module_utils._pools.dir import Dir
 from ansible_collections.poolwright.storage.tests.unit.fake_host import FakeHost
 
 Result = t.Dict[str, t.Any]
@@ -201,3 +210,43 @@ def test_the_lock_is_roots_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_modes(mode: str, there: str, octal: str, relative: bool) -> None:
     assert _options.octal(mode, there, folder=True) == octal
     assert _options.relative(mode) is relative
+
+
+def test_one_broken_definition_hides_no_other() -> None:
+    host = FakeHost(
+        {
+            "pools": {"bad": "<pool", "data": {"type": "dir", "path": "/srv/data"}},
+            "paths": {"/srv/data": {"inside": {"a": {"size": 10}}}},
+        }
+    )
+    module: t.Any = _run.Module.__new__(_run.Module)
+    module.looks_only = True
+    module.params = {"volumes": True}
+    rows = {
+        name: _run_info._pool(module, host, _registry.Files(), name) for name in ("bad", "data")
+    }
+    bad, good = rows["bad"], rows["data"]
+    assert bad
+    assert good
+    assert bad["error"].startswith("/etc/libvirt/storage/bad.xml cannot be read, because")
+    assert (good["error"], [each["error"] for each in good["volumes"]]) == (None, [None])
+
+
+def test_one_broken_volume_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: t.Callable[..., Result] = _results.volume
+
+    def volume(pool: str, found: Volume, formatted: bool) -> Result:
+        if found.name == "bad":
+            raise ValueError("no such thing")
+        return shown(pool, found, formatted)
+
+    monkeypatch.setattr(_results, "volume", volume)
+    module: t.Any = _run.Module.__new__(_run.Module)
+    module.looks_only = True
+    backend = Dir(Pool("dir", "data", path="/srv/data"), {})
+    seen = Seen("ready", volumes=(Volume("bad", "/srv/data/bad"), Volume("good", "/srv/data/good")))
+    bad, good = _run_info._volumes(module, backend, seen)
+    assert (bad["name"], bad["path"], good["error"]) == ("bad", "/srv/data/bad", None)
+    assert "ValueError: no such thing" in bad["error"]
+    assert "changed" not in bad["error"]
+    assert set(bad) == set(good)
