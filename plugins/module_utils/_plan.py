@@ -75,6 +75,11 @@ def group_use(uuid: str) -> str:
     return f"group {uuid.replace('-', '')}"
 
 
+def member_use(number: str, kind: str) -> str:
+    """The use of a device by what it has a signature of, as `Action.frees` has it."""
+    return f"signature {kind} on {number}"
+
+
 def mount_use(target: str) -> str:
     """The use of a device by a mount, as `Action.frees` has it."""
     return f"mount {target}"

@@ -17,7 +17,7 @@ import typing as t
 from ._host import Reader
 from ._kernel import Mount
 from ._model import Device, File, Place, Pool, Refused
-from ._plan import Action, group_use, mount_use
+from ._plan import Action, group_use, member_use, mount_use
 from ._tools import block, fs, lvm, qemu_img, targets
 
 # Who reads such a signature has more devices than this one, or keeps what others need on it.
@@ -278,17 +278,19 @@ class _Room:
 
     def _members(self, device: Device) -> t.Iterator[Use]:
         for kind in sorted(self.kinds.get(device.number, ())):
+            token = member_use(device.number, kind)
             if kind == "LVM2_member":
-                yield from self._lvm_member(device)
+                yield from (use._replace(token=token) for use in self._lvm_member(device))
             elif kind in _MEMBERS or kind.endswith("_member"):
-                yield Use(
+                words = (
                     f"a member of {_MEMBERS.get(kind, f'something larger ({kind})')}; if that is "
                     f"not wanted any more, wipefs --all {device.path} gives it up"
                 )
+                yield Use(words, token)
             elif kind == "btrfs":
                 count = self.host.integer(device.path, _BTRFS_DEVICES)
                 if count > 1:
-                    yield Use(f"one of {count} devices of a btrfs file system")
+                    yield Use(f"one of {count} devices of a btrfs file system", token)
 
     def _lvm_member(self, device: Device) -> t.Iterator[Use]:
         if not self.host.has("lvm"):

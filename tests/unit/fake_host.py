@@ -6,7 +6,8 @@
 What a case can say:
 
 disks       path: {number, size, dirt: [types], noise, swap, holders: {name: dm uuid}, parts: {…},
-            taken: whether the kernel gives it to nobody else, integers: {place: value}, sector}
+            taken: whether the kernel gives it to nobody else, integers: {place: value}, sector,
+            places: where signatures are, if not at the start}
 groups      name: {devices, size, free, missing, autoactivation, volumes: {name: {size, …}}}, with
             name, uuid, exported, system_id, lock_type where they matter; system_id is the host's
 orphans     disks that are prepared for LVM and in no group
@@ -372,11 +373,14 @@ class FakeHost(Reader):
 
     def _wipefs(self, json_: str, *paths: str) -> str:
         rows = [
-            {"device": path.rpartition("/")[2], "type": kind}
+            {"device": path.rpartition("/")[2], "type": kind, "offset": self._place(path, kind)}
             for path in paths
             for kind in self._disk(path).get("dirt", ())
         ]
         return json.dumps({"signatures": rows}) if rows else ""
+
+    def _place(self, path: str, kind: str) -> str:
+        return hex(self._disk(path).get("places", {}).get(kind, 0))
 
     def _parted(self, _script: str, path: str, *_words: str) -> str:
         return str(self._get("disks")[self.real(path)].get("table", ""))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from .. import _options
 from .._host import MIB, Reader
 from .._model import Device, Extent, Offer, Pool, Seen, Volume
-from .._plan import Steps
+from .._plan import Steps, member_use
 from .._size import show
 from .._tools import block, partitions
 from .._volumes.partitions import MAPS, Partitions, folder, known, read
@@ -30,7 +30,8 @@ class SeenDisk(Seen):
     """``kernel`` are the partitions that the kernel knows, ``hidden`` those that it does not.
 
     ``mapped`` tells that the disk is one of the device mapper's, ``root`` that the root file system
-    is on it, through whatever lies between.
+    is on it, through whatever lies between.  ``inner`` are the kinds of signatures that seem to be
+    the disk's and are in partitions, where guests can write them.
     """
 
     mapped: bool = False
@@ -38,6 +39,7 @@ class SeenDisk(Seen):
     device: Device | None = None
     kernel: tuple[Device, ...] = ()
     hidden: tuple[str, ...] = ()
+    inner: frozenset[str] = frozenset()
 
 
 class Disk(Backend[SeenDisk]):
@@ -120,6 +122,7 @@ class Disk(Backend[SeenDisk]):
             root=_holds_root(host, device),
             device=device,
             kernel=tuple(kernel),
+            inner=frozenset(_inner(host, device, table)),
             hidden=tuple(_hidden(table, volumes, kernel)),
         )
 
@@ -181,7 +184,9 @@ class Disk(Backend[SeenDisk]):
         # Both ends first: after wipefs alone, the rest of a table would be somebody's data.
         inside = seen.volumes and self._label not in partitions.TYPED
         text = f"wipe the partition table from {self._device}"
-        yield block.zero_ends(seen.device, text, risk="delete" if inside else "")
+        frees = frozenset(member_use(seen.device.number, kind) for kind in seen.inner)
+        zero = block.zero_ends(seen.device, text, risk="delete" if inside else "")
+        yield replace(zero, frees=frees)
         text = f"wipe what is left of the partition table from {self._device}"
         yield block.wipe_signatures(seen.device, text, risk="")
         yield partitions.settle()
@@ -207,6 +212,16 @@ def _holds_root(host: Reader, device: Device) -> bool:
     roots = [mount for mount in host.mounts() if mount.target == "/"]
     numbers = {number for mount in roots for number in block.numbers(host, mount)}
     return any(each.number in numbers for each in (device, *block.above(host, device)))
+
+
+def _inner(host: Reader, device: Device, table: partitions.Table) -> set[str]:
+    inner: set[str] = set()
+    outer: set[str] = set()
+    for row in block.signatures(host, [host.real(device.path)]):
+        place = int(row["offset"], 16)
+        inside = any(part.start <= place < part.end for part in table.parts)
+        (inner if inside else outer).add(row["type"])
+    return inner - outer
 
 
 def _span(part: partitions.Part) -> tuple[int, int]:

@@ -192,7 +192,7 @@ def dirt(host: Reader, devices: t.Sequence[Device]) -> dict[str, str]:
 
 
 def signatures(host: Reader, paths: t.Sequence[str]) -> list[dict[str, str]]:
-    """Every signature that libblkid finds, as ``type`` and ``device`` (its last part only)."""
+    """Every signature that libblkid finds: ``type``, ``device`` (its last part), hex ``offset``."""
     answer = host.ask("wipefs", "--no-act", "--json", *paths)
     rows: list[dict[str, str]] = json.loads(answer)["signatures"] if answer.strip() else []
     return rows
