@@ -165,7 +165,11 @@ volumes:
           description: The byte after the last one.
           type: int
     xml:
-      description: The volume as C(virsh vol-dumpxml) would show it.
+      description:
+        - The volume as C(virsh vol-dumpxml) would show it. What XML cannot say of a name is a replacement character in it.
+      type: str
+    error:
+      description: What is wrong with the volume, of which all else but its name and path is null then. Null if nothing is.
       type: str
   sample:
     - allocation: 196608
@@ -173,6 +177,7 @@ volumes:
       capacity: 1073741824
       cluster_size: 65536
       compat: "1.1"
+      error: null
       extents: []
       features: []
       format: qcow2
@@ -189,7 +194,7 @@ msg:
   description: Why nothing could be told.
   returned: on failure
   type: str
-  sample: No pool images is defined on this host.
+  sample: "No pool 'images' is defined on this host. Defined are: attic, guests."
 """
 
 from ansible_collections.poolwright.storage.plugins.module_utils._run_info import run_volume_info

@@ -11,6 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.poolwright.storage.plugins.module_utils import (
     _host,
     _options,
@@ -28,6 +29,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils._model import (
 )
 from ansible_collections.poolwright.storage.plugins.module_utils._plan import Action, call, run
 from ansible_collections.poolwright.storage.plugins.module_utils._pools.dir import Dir
+from ansible_collections.poolwright.storage.plugins.module_utils._tools import packages
 from ansible_collections.poolwright.storage.tests.unit.fake_host import FakeHost
 
 Result = t.Dict[str, t.Any]
@@ -156,8 +158,8 @@ def test_what_the_host_lacks_is_named_before_the_first_step() -> None:
         _run.equipped(host, plan)
     assert str(refusal.value) == (
         "Nothing was changed: this host lacks what the task needs: mkfs.xfs, the file system gfs2 "
-        "in its kernel, mount.nfs. Install nfs-common and xfsprogs (as Debian calls the package), "
-        "for example with the role poolwright.storage.host."
+        "in its kernel, mount.nfs. Install nfs-common and xfsprogs (as Debian calls it), for "
+        "example with the role poolwright.storage.host."
     )
     _run.equipped(host, plan[1:2])
 
@@ -250,3 +252,14 @@ def test_one_broken_volume_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> No
     assert "ValueError: no such thing" in bad["error"]
     assert "changed" not in bad["error"]
     assert set(bad) == set(good)
+
+
+def test_the_role_installs_what_is_said_of_it() -> None:
+    path = Path(__file__).parents[2] / "roles" / "host" / "vars" / "Debian.yml"
+    said = yaml.safe_load(path.read_text(encoding="utf-8"))
+    installed = {p for names in said["host_packages"].values() for p in names}
+    installed.update(said["host_libvirt_packages"])
+    assert installed >= packages._ROLES
+    assert set(packages.PACKAGES.values()) & installed <= packages._ROLES
+    assert packages.way(["mkfs.xfs"]).endswith("with the role poolwright.storage.host.")
+    assert packages.way(["mkfs.btrfs"]) == "Install btrfs-progs (as Debian calls it)."

@@ -42,6 +42,14 @@ _PROGRAMS = {
     "util-linux": "blkdiscard blkid partx wipefs",
     "xfsprogs": "mkfs.xfs",
 }
+# What the role host installs.
+_ROLES = frozenset(
+    [
+        *("cifs-utils", "dosfstools", "e2fsprogs", "fdisk", "libvirt-clients", "lvm2", "mount"),
+        *("multipath-tools", "nfs-common", "open-iscsi", "parted", "qemu-utils", "util-linux"),
+        "xfsprogs",
+    ]
+)
 PACKAGES = {program: package for package, all_ in _PROGRAMS.items() for program in all_.split()}
 
 
@@ -62,10 +70,8 @@ def way(programs: t.Sequence[str]) -> str:
     named = sorted({PACKAGES[program] for program in programs if program in PACKAGES})
     if not named:
         return "Install what has it."
-    return (
-        f"Install {' and '.join(named)} (as Debian calls the package), for example with the role "
-        "poolwright.storage.host."
-    )
+    role = ", for example with the role poolwright.storage.host" if _ROLES.issuperset(named) else ""
+    return f"Install {' and '.join(named)} (as Debian calls it){role}."
 
 
 def _mounted(argv: t.Sequence[str]) -> str:
