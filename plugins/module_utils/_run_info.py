@@ -13,7 +13,6 @@ from dataclasses import replace
 from . import _options, _registry, _results, _taking
 from ._host import HostError, Reader
 from ._model import Offer, Pool, Refused, Seen, Stored, Volume
-from ._plan import sentence
 from ._pools import all as pools
 from ._pools.base import Backend
 from ._run import Module, bug, failure
@@ -110,8 +109,9 @@ def _answer(module: Module, look: t.Callable[[Reader], dict[str, t.Any]]) -> t.N
 
 def _wrong(module: Module, error: Exception) -> str:
     """What is wrong, in words."""
-    known = isinstance(error, (HostError, Refused))
-    text = module.told(sentence(str(error)) if known else bug(error))
+    if isinstance(error, HostError):
+        return str(error)
+    text = module.told(str(error)) if isinstance(error, Refused) else bug(error)
     return text[:1].upper() + text[1:]
 
 
