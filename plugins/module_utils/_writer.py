@@ -46,6 +46,7 @@ HARMLESS = (
 # How many MiB at the start and at the end of a partition can have a signature in them: the second
 # header of LUKS is up to 4 MiB behind the start, the superblock of a RAID 1.5 MiB before the end.
 _HEAD, _TAIL = 8, 3
+_MOMENT = 3  # seconds
 
 
 class Writer(Reader):
@@ -80,7 +81,7 @@ class Writer(Reader):
             return
         with self._looking(thing.path):
             try:
-                file = open_device(thing.path, os.O_EXCL if claim.alone else 0)
+                file = self._open_again(thing, os.O_EXCL if claim.alone else 0)
             except OSError as error:
                 if error.errno != errno.EBUSY:
                     raise
@@ -90,6 +91,12 @@ class Writer(Reader):
                 seen = self._ends.get(thing.number, thing.ends)
                 if claim.alone and seen and read_ends(file) != seen:
                     raise HostError(f"{thing.path}: what is on it has changed since it was seen")
+
+    def _open_again(self, thing: Device, flags: int) -> io.FileIO:
+        """The device; while udev reads a table again, a partition is away for a moment."""
+        if thing.partition:
+            self.patiently(lambda: self.node(thing.path), bool, _MOMENT)
+        return open_device(thing.path, flags)
 
     def _compare(self, seen: Device, number: str, sequence: int, size: int) -> None:
         if (number, sequence) != (seen.number, seen.sequence):
@@ -112,7 +119,8 @@ class Writer(Reader):
     def _remember(self, claim: Claim) -> None:
         """Looks at what a step of ours has left on a device that is taken as a whole."""
         thing = claim.thing.on if isinstance(claim.thing, Place) else claim.thing
-        if isinstance(thing, Device) and (claim.alone or isinstance(claim.thing, Place)):
+        whole = claim.alone or isinstance(claim.thing, Place)
+        if isinstance(thing, Device) and (whole or thing.ends):
             self._ends.pop(thing.number, None)
             with contextlib.suppress(HostError):  # a partition or volume that went with the step
                 self._ends[thing.number] = self.ends(thing.path)
