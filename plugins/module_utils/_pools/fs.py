@@ -158,12 +158,14 @@ class Fs(Backend[SeenFileSystem]):
         if self._holds(dirt):
             return replace(seen, state="ready")
         tool = fs.maker(self.pool.format)
+        # Who has the device is told better than by the tool that does not get it.
+        useless = dirt or host.taken(device.path)
         return replace(
             seen,
             state="foreign" if dirt else "blank",
             dirt={device.path: dirt} if dirt else {},
             tool=bool(tool) and host.has(tool),
-            rehearsed="" if dirt else fs.rehearse(host, self.pool.format, device),
+            rehearsed="" if useless else fs.rehearse(host, self.pool.format, device),
         )
 
     def _holds(self, dirt: str) -> bool:
