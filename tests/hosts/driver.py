@@ -20,7 +20,7 @@ import time
 import typing as t
 
 from ansible.module_utils import basic
-from ansible_collections.poolwright.storage.plugins.module_utils import _plan, _run
+from ansible_collections.poolwright.storage.plugins.module_utils import _plan, _run, _writer
 
 Task = t.Mapping[str, t.Any]
 MODULES = "ansible_collections.poolwright.storage.plugins.modules"
@@ -43,14 +43,14 @@ MAINS = {name: importlib.import_module(f"{MODULES}.{name}").main for name in NAM
 class Running:
     """One task in a process group of its own."""
 
-    def __init__(self, task: Task, check: bool = False, after: int | None = None) -> None:
+    def __init__(self, task: Task, **options: t.Any) -> None:
         self.began = time.monotonic()
         self._output, output = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             os.setsid()
             os.dup2(output, 1)
-            _perform(task, check, after)
+            _perform(task, **options)
         os.close(output)
 
     def kill(self) -> None:
@@ -65,13 +65,22 @@ class Running:
         seconds = time.monotonic() - self.began
         lines = list(filter(None, text.splitlines()))
         found = json.loads(lines[0]) if lines else {}
-        commands = json.loads(lines[1]) if len(lines) > 1 else []
+        commands, claims = json.loads(lines[1]) if len(lines) > 1 else ([], [])
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        return {**found, "killed": killed, "commands": commands, "seconds": seconds}
+        more = {"killed": killed, "commands": commands, "claims": claims, "seconds": seconds}
+        return {**found, **more}
 
 
-def _perform(task: Task, check: bool, after: int | None) -> t.NoReturn:
-    """The task's process: the module as Ansible would start it."""
+def _perform(
+    task: Task,
+    check: bool = False,
+    after: int | None = None,
+    fault: tuple[int, str] | None = None,
+) -> t.NoReturn:
+    """The task's process: the module as Ansible would start it.
+
+    It is killed after the step number ``after``, or a script runs before a step, as ``fault`` says.
+    """
     options = {
         **task["args"],
         "_ansible_check_mode": check,
@@ -82,7 +91,8 @@ def _perform(task: Task, check: bool, after: int | None) -> t.NoReturn:
     basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode()
     basic._ANSIBLE_PROFILE = "legacy"
     commands: list[t.Sequence[str]] = []
-    execute = _run.Module.execute
+    claims: list[list[bool]] = []  # of each step, whether each of its claims is to have it alone
+    execute, holding = _run.Module.execute, _writer.Writer.holding
 
     def counted(self: _run.Module, argv: t.Sequence[str], stdin: str) -> tuple[int, str, str]:
         commands.append(argv)
@@ -92,13 +102,20 @@ def _perform(task: Task, check: bool, after: int | None) -> t.NoReturn:
         _plan.apply(plan[:after], writer)
         os.kill(os.getpid(), signal.SIGKILL)
 
+    def held(self: _writer.Writer, wanted: tuple[_plan.Claim, ...]) -> t.Any:
+        if fault and fault[0] == len(claims):
+            shell(fault[1])
+        claims.append([claim.alone for claim in wanted])
+        return holding(self, wanted)
+
     _run.Module.execute = counted  # type: ignore[method-assign]
+    _writer.Writer.holding = held  # type: ignore[method-assign]
     if after is not None:
         _run.apply = killed  # type: ignore[attr-defined]
     try:
         MAINS[task["module"]]()
     except SystemExit:
-        print(json.dumps(commands), flush=True)
+        print(json.dumps([commands, claims]), flush=True)
     finally:
         os._exit(0)
 
@@ -162,6 +179,35 @@ def refused(job: Task) -> dict[str, t.Any]:
     return {"answers": answers, "touched": _differing(before, snapshot())}
 
 
+def owned(job: Task) -> list[dict[str, t.Any]]:
+    """For each case: what somebody makes, tasks that must fail then, and what these touched."""
+    return [_owned(case) for case in job["cases"]]
+
+
+def _owned(case: Task) -> dict[str, t.Any]:
+    first = shell(case["first"])
+    before = [run(task) for task in case["before"]]
+    made = shell(case["make"])
+    there, answers = [*entries(), *writes()], []
+    for task in case["tasks"]:
+        answers.append([run(task, check=True), run(task)])
+    touched = _differing(there, [*entries(), *writes()])
+    after = [run(task) for task in case["after"]]
+    undone = shell(case["undo"])
+    prepared = [each.get("msg") for each in (*before, *after) if each.get("failed")]
+    return {"made": [*prepared, first, made, undone], "answers": answers, "touched": touched}
+
+
+def writes() -> list[str]:
+    """How much has been written to each disk and discarded; to what is mounted the kernel does."""
+    found = []
+    for disk in _disks(("sd", "vdb", "nvme", "dm-", "md")):
+        with open(f"/sys/block/{disk}/stat", encoding="ascii") as told:
+            fields = told.read().split()
+        found.append(f"{disk} wrote {fields[6]} sectors, discarded {fields[13]}")
+    return found
+
+
 def _differing(one: t.Sequence[str], other: t.Sequence[str]) -> list[str]:
     return list(difflib.unified_diff(one, other, lineterm="", n=0))
 
@@ -178,6 +224,25 @@ KEPT = (
 
 def snapshot() -> list[str]:
     """All of the host that a storage task could change, a line each."""
+    ends = [f"{disk} {_ends(f'/dev/{disk}')}" for disk in _disks(("sd", "vdb", "nvme"))]
+    return [*entries(), *ends]
+
+
+def _disks(kinds: tuple[str, ...]) -> list[str]:
+    """The disks but those that are mounted, to which the kernel writes by itself."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as table:
+        mounted = {line.split()[2] for line in table}
+    found = []
+    for disk in sorted(os.listdir("/sys/block")):
+        with open(f"/sys/block/{disk}/dev", encoding="ascii") as told:
+            number = told.read().strip()
+        if disk.startswith(kinds) and number not in mounted:
+            found.append(disk)
+    return found
+
+
+def entries() -> list[str]:
+    """The same without what is on the disks."""
     shown = []
     for file in ("/proc/self/mountinfo", "/proc/swaps"):
         with open(file, encoding="utf-8") as table:
@@ -192,13 +257,6 @@ def snapshot() -> list[str]:
             shown += [f"{place}/{name}" for name in sorted(files) if name not in daemons]
     with contextlib.suppress(FileNotFoundError):
         shown += sorted(os.listdir("/sys/class/iscsi_session"))
-    mounted = {line.split()[2] for line in shown if line[0].isdigit()}
-    for disk in sorted(os.listdir("/sys/block")):
-        with open(f"/sys/block/{disk}/dev", encoding="ascii") as told:
-            number = told.read().strip()
-        # To what is mounted the kernel writes by itself.
-        if disk.startswith(("sd", "vdb", "nvme")) and number not in mounted:
-            shown.append(f"{disk} {_ends(f'/dev/{disk}')}")
     return shown
 
 
@@ -267,6 +325,35 @@ def _second(job: Task) -> dict[str, t.Any]:
         "kept": shell(job["canary"]),
         "left": shell(f"{LEFT}; {job['left']}"),
     }
+
+
+def faulty(job: Task) -> list[dict[str, t.Any]]:
+    """A fault before each step that claims something; it is undone, and the task runs again.
+
+    What is not to be had alone may well be in use, or change, so there it is only swapped.
+    With ``few`` each fault comes once.
+    """
+    ready(job)
+    claims = run(job["task"])["claims"]
+    rows = [
+        (step, kind)
+        for step, alone in enumerate(claims)
+        for kind in (job["faults"] if any(alone) else {"swapped"} if alone else ())
+    ]
+    if job["few"]:  # each fault before one step
+        rows = list({kind: (step, kind) for step, kind in reversed(rows)}.values())
+    found = [_faulty(job, step, kind) for step, kind in rows]
+    shell(job["restore"])
+    return found
+
+
+def _faulty(job: Task, step: int, kind: str) -> dict[str, t.Any]:
+    before, fault = ready(job), job["faults"][kind]
+    failed = run(job["task"], fault=(step, fault["make"]))
+    undone = shell(fault["undo"])
+    kept = shell(job["canary"])
+    found = {"step": step, "kind": kind, "before": before, "kept": kept, "failed": failed}
+    return {**found, "undone": undone, "again": run(job["task"]), "second": run(job["task"])}
 
 
 LEFT = "find /etc/libvirt /etc/systemd /srv -name '.poolwright-*' -o -name '*.new'"

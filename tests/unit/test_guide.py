@@ -1,0 +1,18 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guide's table of who is safe from what is the list that the tests on hosts go through."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_guide_has_the_list() -> None:
+    guide = (ROOT / "docs/docsite/rst/guide_safety.rst").read_text(encoding="utf-8")
+    table = guide.partition("Begin of the table\n\n")[2].partition("\n.. End of the table")[0]
+    owners = runpy.run_path(str(ROOT / "tests/hosts/owners.py"))
+    assert table == owners["table"](), "copy what python tests/hosts/owners.py prints"
