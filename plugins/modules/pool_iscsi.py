@@ -73,8 +73,11 @@ notes:
   - O(state=absent) and O(state=deleted) remove the record and the interface that this module has made, and the libvirt secret. Those of
     others are left.
   - A target one of whose LUNs is in use is not logged out of. The message names what uses it.
-  - With O(refresh=true) the kernel looks for new LUNs before anything else is done, which is a change if it finds some. In check mode it
-    does not.
+  - With O(refresh=true) the kernel looks for new LUNs before anything else is done, which is a change if it finds some, or if known ones
+    have grown, gone or been replaced by another disk, of which warnings tell. In check mode it does not.
+  - Sessions of others with the same target are left alone. Where libvirt would end one of them together with the pool's, the pool is not
+    stopped, and the message names it.
+  - libvirt runs no pool of a target without LUNs. With a libvirt daemon O(state=active) fails then, and undoes what it has done.
 author:
   - poolwright.storage contributors (@poolwright)
 """

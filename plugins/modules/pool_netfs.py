@@ -52,6 +52,9 @@ options:
       - Options of the C(mount) command (see C(man 8 mount)), one an item, after those that libvirt always sets.
       - The last word wins, so that V(exec) takes V(noexec) back.
       - They apply from the next mount on.
+      - Passwords are refused, because the mount table shows them to all. V(credentials=FILE) names a file that has one.
+      - Where another NFS server is mounted, or this one under another name, a pool of NFS gets V(nosharecache). Without it the kernel
+        shows what is mounted from one server under the first of its names, and libvirt does not know the pool again.
       - An empty list takes those away that the pool has.
     type: list
     elements: str
@@ -65,6 +68,9 @@ notes:
   - Without a libvirt daemon O(autostart) is a systemd mount unit, which waits for the network and goes with O(autostart=false),
     O(state=absent) and O(state=deleted). A unit for the same path that somebody else wrote is never touched.
   - A directory in which a process has something open is not unmounted. The message names the process.
+  - A server is the same by each of its names and addresses. One that has several addresses of which no name tells is not known again,
+    so do not make two pools of one of its directories.
+  - Where the server has replaced what is mounted, the pool is stopped with O(state=inactive) and started again.
   - With O(state=deleted) an empty mount point is removed. Nothing on the server is.
 author:
   - poolwright.storage contributors (@poolwright)

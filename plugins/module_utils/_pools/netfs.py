@@ -194,7 +194,7 @@ class Netfs(Backend[SeenRemote]):
     def fit(self, seen: SeenRemote) -> None:
         path, mount, source = self.pool.path, seen.mount, _source(self.pool)
         if seen.error:
-            raise self.nothing(seen.error)
+            raise self.nothing(f"{seen.error}.")
         if seen.real != path:
             raise self.nothing(
                 f"{path} leads through a symbolic link, and libvirt would not know the mount "
