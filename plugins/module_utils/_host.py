@@ -36,6 +36,7 @@ READING = (
     ("lsattr", "-d"),
     ("lvm", "fullreport"),
     ("lvm", "systemid"),
+    ("lvm", "version"),
     ("modprobe", "--dry-run"),
     ("parted", "--machine"),  # what changes a table is never asked for machine-readable output
     ("sfdisk", "--json"),

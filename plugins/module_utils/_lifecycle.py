@@ -300,7 +300,6 @@ def _want(
         return
     if capacity != there.capacity:
         yield from _resize(volumes, there, capacity, allow, above)
-    yield from volumes.retype(there, wish.format)
     yield from volumes.allocate(there, allocation)
     yield from volumes.permit(there, wish.permissions)
 
@@ -325,7 +324,7 @@ def _resize(
 def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> tuple[int, int]:
     """Capacity and allocation in bytes; what is not given stays as it is."""
     own = there.capacity if there else 0
-    step = volumes.step(there.format if there else wish.format or "raw")
+    step = volumes.grain(there, wish.format)
     capacity = _bytes(wish.capacity, room, wish, there, step) if wish.capacity else own
     return capacity, _bytes(wish.allocation, room, wish, there, 1)
 

@@ -168,6 +168,7 @@ class Volume:
     leads to: something else where ``link`` is its target.  ``linked`` counts its names, ``node``
     is the number of the device whose node it is, and ``below`` is what it is based on, as far as
     that is there.  ``probed`` tells that only its content says that it has its format.
+    ``devices`` are those of a logical volume, or the names of one that has none now.
     """
 
     name: str
@@ -198,6 +199,7 @@ class Volume:
     node: str = ""
     below: tuple[File, ...] = ()
     probed: bool = False
+    devices: tuple[Device, ...] = ()
 
 
 @dataclass(frozen=True)

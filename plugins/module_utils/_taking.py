@@ -190,7 +190,9 @@ class _Room:
             whole = [use for use in self._whole(thing) if alone or not use.idle]
             found = [*whole, *(self._around(thing) if alone else ())]
             found += self._images_on(thing) if alone else ()
-            if alone and not found and self.host.taken(thing.path):
+            # No pool of volumes has its own ones open, as that of partitions has the disk.
+            whole_is_ours = alone or thing.uuid.startswith("LVM-")
+            if whole_is_ours and not found and self.host.taken(thing.path):
                 found = [Use("in use by the kernel, which does not tell for what")]
         return list(dict.fromkeys(use.words for use in found if use.token not in freed))
 

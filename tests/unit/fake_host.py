@@ -9,7 +9,9 @@ disks       path: {number, size, dirt: [types], noise, swap, holders: {name: dm 
             taken: whether the kernel gives it to nobody else, integers: {place: value}, sector,
             places: where signatures are, if not at the start}
 groups      name: {devices, size, free, missing, autoactivation, volumes: {name: {size, …}}}, with
-            name, uuid, exported, system_id, lock_type where they matter; system_id is the host's
+            name, uuid, exported, system_id, lock_type, frees (by device), most_volumes,
+            most_devices where they matter; a volume with segtype, areas, role, attr, origin
+system_id   of the host; lvm: the version of LVM
 orphans     disks that are prepared for LVM and in no group
 in_use      disks of which LVM says that a group has them, without knowing it
 paths       path: {kind, mode, owner, group, space, real, links, cow, inside}; null: nothing is
@@ -29,7 +31,6 @@ users       name: number, of users and of groups alike
 programs    what the host has
 commands    program: {code, errors} where it fails
 files       path: text, for what the kernel or udev tells there; folders: path: names
-dead        what a look never ends of
 addresses   name of a server: its addresses
 exports     what showmount tells of a server
 targets     what iscsiadm tells of the targets of a server
@@ -51,7 +52,6 @@ from ansible_collections.poolwright.storage.plugins.module_utils import _registr
 from ansible_collections.poolwright.storage.plugins.module_utils._host import (
     ZEROS,
     Entry,
-    HostError,
     Node,
     Reader,
 )
@@ -100,12 +100,6 @@ class FakeHost(Reader):
         self.said = said
         self.asked: list[str] = []
         self.files: dict[str, str] = {"/etc/machine-id": f"{MACHINE}\n", BOOT: f"{MACHINE}\n"}
-        self.files["/proc/net/fib_trie"] = (
-            "Local:\n  +-- 0.0.0.0/0 2 0 2\n     |-- 127.0.0.1\n        /32 host LOCAL\n"
-            "     |-- 192.0.2.99\n        /32 host LOCAL\n     |-- 192.0.2.255\n"
-            "        /32 link BROADCAST\n"
-        )
-        self.files["/proc/net/if_inet6"] = f"{1:032x} 01 80 10 80       lo\n"
         self.files["/proc/stat"] = "cpu 1 2\nbtime 1000\n"
         self.folders: dict[str, list[str]] = {}
         self.nodes: dict[str, Node] = {}
@@ -118,6 +112,7 @@ class FakeHost(Reader):
             if what is not None and what.get("kind", "dir") != "link":
                 self.nodes[path] = _node(what)
         self._put_proc()
+        self.folders["/dev"] = []
         self.files.update(self._get("files"))
         self.folders.update(self._get("folders"))
 
@@ -275,8 +270,6 @@ class FakeHost(Reader):
 
     def leads(self, paths: t.Collection[str]) -> dict[str, File]:
         """What is in the directories that the case tells of."""
-        if self.said.get("dead"):
-            raise HostError(f"{self.said['dead']}: no answer")
         there = {
             os.path.normpath(f"{folder}/{name}"): self._identity(f"{folder}/{name}", said)
             for folder, what in self._get("paths").items()
@@ -369,6 +362,7 @@ class FakeHost(Reader):
         answers: dict[tuple[str, ...], t.Callable[..., str]] = {
             ("wipefs", "--no-act"): self._wipefs,
             ("lvm", "fullreport"): self._lvm,
+            ("lvm", "version"): lambda: f"  LVM version: {self.said.get('lvm') or '2.03.16'}(2)\n",
             ("lvm", "systemid"): lambda: f"  system ID: {self.said.get('system_id') or ''}\n",
             ("virsh", "--readonly"): self._virsh,
             ("lsattr", "-d"): self._lsattr,
@@ -425,14 +419,14 @@ class FakeHost(Reader):
             "vg_exported": "exported" if group.get("exported") else "",
             "vg_systemid": group.get("system_id", ""),
             "vg_lock_type": group.get("lock_type", ""),
-            "max_lv": "0",
-            "max_pv": "0",
+            "max_lv": str(group.get("most_volumes", 0)),
+            "max_pv": str(group.get("most_devices", 0)),
         }
-        gone = {"pv_name": "[unknown]", "pv_missing": "missing"}
+        gone = {"pv_name": "[unknown]", "pv_missing": "missing", "pv_allocatable": ""}
         return {
             "vg": [row],
             "pv": [
-                *(self._device(path) for path in group["devices"]),
+                *self._members(group),
                 *({**gone, "pv_uuid": uuid} for uuid in group.get("missing", ())),
             ],
             "lv": [
@@ -440,14 +434,25 @@ class FakeHost(Reader):
                 for number, item in enumerate(group.get("volumes", {}).items())
             ],
             "pvseg": [],
-            "seg": [],
+            "seg": [
+                _segment(group["devices"][0], *item) for item in group.get("volumes", {}).items()
+            ],
         }
 
     def _device(self, path: str) -> dict[str, str]:
         major, minor = self.nodes[path].device.split(":")
         in_use = "used" if path in (self.said.get("in_use") or ()) else ""
         numbers = {"pv_major": major, "pv_minor": minor, "pv_in_use": in_use, "pv_ext_vsn": "2"}
-        return {"pv_name": path, "pv_uuid": "u", "pv_missing": "", **numbers}
+        return {"pv_name": path, "pv_uuid": "u", "pv_missing": "", "pv_free": "0", **numbers}
+
+    def _members(self, group: Said) -> list[dict[str, str]]:
+        """The devices of a group; where nothing else is said, all that is free is on the first."""
+        first, *rest = group["devices"]
+        frees = group.get("frees", [group.get("free", GIB), *(0 for _ in rest)])
+        return [
+            {**self._device(path), "pv_free": str(free), "pv_allocatable": "allocatable"}
+            for path, free in zip([first, *rest], frees)
+        ]
 
     def _virsh(self, *words: str) -> str:
         daemon, defined = self._get("daemon"), sorted(self._get("pools"))
@@ -505,9 +510,18 @@ def _volume(number: int, name: str, said: Said) -> dict[str, str]:
         "lv_device_open": "open" if said.get("open") else "" if active else "unknown",
         "lv_attr": said.get("attr", "-wi-a-----" if active else "-wi-------"),
         "origin": said.get("origin", ""),
+        "lv_role": said.get("role", "public"),
         "lv_kernel_major": "253" if active else "-1",
         "lv_kernel_minor": str(number) if active else "-1",
     }
+
+
+def _segment(device: str, name: str, said: Said) -> dict[str, str]:
+    kind, areas = said.get("segtype", "linear"), said.get("areas", 1)
+    places = f"{device}(0)" if kind == "linear" else ""
+    uuid, size = f"uuid-of-{name}", str(said["size"])
+    row = {"lv_uuid": uuid, "segtype": kind, "stripes": str(areas)}
+    return {**row, "seg_size": size, "devices": places}
 
 
 def _header(said: t.Mapping[str, t.Any]) -> bytes:

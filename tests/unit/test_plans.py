@@ -29,6 +29,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils._model import R
 from ansible_collections.poolwright.storage.plugins.module_utils._plan import guard
 from ansible_collections.poolwright.storage.plugins.module_utils._pools.all import BACKENDS
 from ansible_collections.poolwright.storage.plugins.module_utils._run import Look
+from ansible_collections.poolwright.storage.plugins.module_utils._writer import Writer
 from ansible_collections.poolwright.storage.tests.unit.fake_host import FakeHost
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
@@ -83,6 +84,7 @@ def test_plan(case: Case) -> None:
         return
     found = look(case, host)
     assert [action.command for action in found.plan] == case["plan"]
+    assert [action.verb for action in found.plan if not hasattr(Writer, action.verb)] == []
     assert len(host.asked) <= 8
     json.dumps(found.result)
     assert [text for text in case.get("warns", ()) if text not in found.warnings] == []

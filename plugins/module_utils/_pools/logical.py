@@ -8,27 +8,40 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from .. import _options, _size
-from .._host import Reader
+from .._host import MIB, Reader
 from .._model import Device, Offer, Pool, Seen
 from .._plan import Steps
-from .._tools import block, fs, lvm
-from .._volumes.lvs import LogicalVolumes, read, thin_pool
+from .._tools import block, lvm
+from .._volumes.lvs import LogicalVolumes, read
 from .base import Backend
+
+_EXTENT = 4 * MIB  # where a task says nothing
+_BEFORE_EXTENTS = MIB  # of a device, which is for LVM itself
 
 
 @dataclass(frozen=True)
 class SeenGroup(Seen):
-    """``added`` are wanted devices that are not members yet; ``members`` as LVM spells them."""
+    """``members`` are the devices of the group.
 
-    members: tuple[str, ...] = ()
-    added: tuple[str, ...] = ()
-    devices: tuple[Device, ...] = ()
-    uuid: str = ""
-    autoactivation: bool = True
-    inside: tuple[str, ...] = ()
+    ``named`` are those that the task names, by that name; ``None`` is one that is not there.
+    ``sectors`` are the sizes of all their sectors, by number.  ``taken`` tells that something else
+    has the place of the group in /dev.
+    """
+
+    group: lvm.Group | None = None
+    members: tuple[Device, ...] = ()
+    named: t.Mapping[str, Device | None] = field(default_factory=dict)
+    sectors: t.Mapping[str, int] = field(default_factory=dict)
+    taken: bool = False
+
+    @property
+    def added(self) -> list[Device]:
+        """The devices that are to become members."""
+        known = self.group.devices if self.group else ()
+        return [device for device in self.named.values() if device and device.number not in known]
 
 
 class Logical(Backend[SeenGroup]):
@@ -66,6 +79,11 @@ class Logical(Backend[SeenGroup]):
         yield from _options.size_faults(params, "extent_size")
         yield from _extent_faults(params.get("extent_size"))
 
+    def __init__(self, pool: Pool, given: t.Mapping[str, t.Any], kept: Pool | None = None) -> None:
+        super().__init__(pool, given, kept)
+        # The definition does not tell them, and LVM only those that are members.
+        self._devices: tuple[str, ...] = tuple(given.get("devices") or ())
+
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         return block.sources(host, pool, self._devices if pool is self.pool else ())
 
@@ -80,149 +98,180 @@ class Logical(Backend[SeenGroup]):
     def probe(self, host: Reader) -> SeenGroup:
         found = lvm.look(host)
         group = found.named(self.pool.source)
-        wanted = [block.find(host, path) for path in self._devices]
-        if group is None:
-            return self._unbuilt(host, found, wanted)
-        self._keep_members(group, wanted)
-        new = [d for d in wanted if d and d.number not in group.devices]
-        dirt = self._dirt(host, found, new)
-        volumes = read(host, group)
-        return SeenGroup(
+        seen = SeenGroup(
+            state="missing",
+            group=group,
+            members=lvm.members(host, group) if group else (),
+            named={path: block.find(host, path) for path in self._devices},
+            taken=not group and self.pool.source in (host.names("/dev") or ()),
+        )
+        seen = self._new(host, found, seen) if seen.added else seen
+        if not group:
+            whole = seen.named and None not in seen.named.values()
+            state = "missing" if not whole else "foreign" if seen.dirt else "blank"
+            return replace(seen, state=state)
+        return replace(
+            seen,
             state="ready",
             active=_active(group),
-            dirt=dirt,
-            users=tuple(f"{group.name}/{each.name} is open" for each in volumes if each.users),
             capacity=group.size,
             available=group.free,
             allocation=group.size - group.free,
-            volumes=tuple(volumes),
-            warnings=tuple(
-                f"volume group {group.name} of pool {self.pool.name} is partial: {pv} is missing."
-                for pv in group.missing
-            ),
-            members=tuple(sorted(group.devices.values())),
-            added=tuple(device.path for device in new),
-            devices=(*new, *_members(host, group)),
-            uuid=group.uuid,
-            autoactivation=group.autoactivation,
-            inside=tuple(volume.name for volume in volumes),
+            volumes=tuple(read(host, group)),
+            warnings=tuple(self._warnings(group)),
         )
+
+    def _new(self, host: Reader, found: lvm.Found, seen: SeenGroup) -> SeenGroup:
+        """What can be told of devices that are no members."""
+        named = {
+            path: block.seen(host, device) if device in seen.added and device else device
+            for path, device in seen.named.items()
+        }
+        seen = replace(seen, named=named)
+        return replace(
+            seen,
+            # A device that is prepared for LVM and in no group holds nothing.
+            dirt=block.dirt(host, [d for d in seen.added if d.number not in found.orphans]),
+            sectors={d.number: block.sector(host, d) for d in (*seen.added, *seen.members)},
+        )
+
+    def _warnings(self, group: lvm.Group) -> t.Iterator[str]:
+        for pv in group.missing:
+            yield f"volume group {group.name} of pool {self.pool.name} is partial: {pv} is missing."
+        if group.barred:
+            yield f"volume group {group.name} of pool {self.pool.name} {group.barred}."
 
     def stored(self, seen: SeenGroup, stored: Pool | None) -> Pool:
         """Without devices that LVM calls otherwise by now, which libvirt would not find."""
-        known = set(self.pool.devices) & set(seen.members)
+        known = {device.path for device in seen.members} & set(self.pool.devices)
         return self.pool if known else replace(self.pool, devices=())
 
-    @property
-    def _devices(self) -> t.Sequence[str]:
-        return () if self.leaving else self.given.get("devices") or ()
+    def fit(self, seen: SeenGroup) -> None:
+        for path, device in seen.named.items():
+            if device is None:
+                raise block.missing(path, self.pool.name)
+        self._named_once(seen)
+        if seen.group:
+            self._whole(seen.group)
+            self._keep_members(seen, seen.group)
 
-    def _keep_members(self, group: lvm.Group, wanted: t.Sequence[Device | None]) -> None:
-        if group.barred and (not self.leaving or self.given["state"] == "deleted"):
+    def _named_once(self, seen: SeenGroup) -> None:
+        paths: dict[str, str] = {}
+        for path, device in seen.named.items():
+            other = paths.setdefault(device.number if device else path, path)
+            if other != path:
+                raise self.nothing(f"devices: {other} and {path} are one device. Name it once.")
+
+    def _whole(self, group: lvm.Group) -> None:
+        """Refuses a group that this host cannot change."""
+        if group.barred:
             raise self.nothing(
                 f"volume group {group.name} of pool {self.pool.name} {group.barred}, so that it is "
                 "not to be used here. Name another group, or make it this host's with the tools of "
                 "LVM."
             )
-        if group.missing and (not self.leaving or self.given["state"] == "deleted"):
+        if group.missing:
             raise self.nothing(
                 f"volume group {group.name} of pool {self.pool.name} is partial: "
                 f"{', '.join(group.missing)} is missing. Attach it, or repair the group with "
                 "vgreduce --removemissing."
             )
-        for path, device in zip(self._devices, wanted):
-            if device is None:
-                raise block.missing(path, self.pool.name)
-        listed = {device.number for device in wanted if device}
-        left = [name for number, name in sorted(group.devices.items()) if number not in listed]
-        if left and self._devices:
+
+    def _keep_members(self, seen: SeenGroup, group: lvm.Group) -> None:
+        listed = {device.number for device in seen.named.values() if device}
+        left = [device.path for device in seen.members if device.number not in listed]
+        if left and listed:
             raise self.nothing(
                 f"volume group {group.name} of pool {self.pool.name} lives on {', '.join(left)} "
                 "too, which devices does not list. A group is never reduced by this module: list "
                 f"it, or take it out yourself with pvmove and vgreduce {group.name}."
             )
 
-    def _unbuilt(
-        self,
-        host: Reader,
-        found: lvm.Found,
-        wanted: t.Sequence[Device | None],
-    ) -> SeenGroup:
-        there = [device for device in wanted if device]
-        dirt = self._dirt(host, found, there)
-        state = "missing" if not wanted or None in wanted else "foreign" if dirt else "blank"
-        return SeenGroup(
-            state, dirt=dirt, added=tuple(device.path for device in there), devices=tuple(there)
-        )
-
-    def _dirt(
-        self, host: Reader, found: lvm.Found, devices: t.Sequence[Device]
-    ) -> t.Mapping[str, str]:
-        """What is on devices that are to become members; what others use is refused."""
-        mounts = host.mounts()
-        for device in devices:
-            group = found.group_of(device.number)
-            if group:
-                raise self.nothing(
-                    f"{device.path} belongs to volume group {group.name}, not to "
-                    f"{self.pool.source} of pool {self.pool.name}. Name another device."
-                )
-            users = block.users(host, device, mounts)
-            if users:
-                raise self.nothing(
-                    f"{device.path}, which is to become part of pool {self.pool.name}, is "
-                    f"{' and '.join(users)}."
-                )
-        fs.refuse_open(host, devices)
-        # A device that is prepared for LVM and in no group holds nothing.
-        return block.dirt(host, [d for d in devices if d.number not in found.orphans])
-
     def build(self, seen: SeenGroup) -> Steps:
-        if not self._devices:
+        group = self.pool.source
+        if not seen.named:
             raise self.nothing(
-                f"there is no volume group {self.pool.source} for pool {self.pool.name}, and "
-                "devices does not say what to make it of."
+                f"there is no volume group {group} for pool {self.pool.name}, and devices does not "
+                "say what to make it of."
             )
-        for path in self._devices:
-            if path not in seen.added:
-                raise block.missing(path, self.pool.name)
+        if seen.taken:
+            raise self.nothing(
+                f"LVM makes no volume group {group}, because something else is at /dev/{group}. "
+                "Name another group with volume_group."
+            )
+        text = self.given.get("extent_size")
+        size = _size.parse(text).bytes if text else 0
+        self._suitable(seen, size or _EXTENT)
         yield from _wiped(seen)
-        size = _size.parse(self.given["extent_size"]).bytes if self.given.get("extent_size") else 0
-        yield lvm.create_group(self.pool.source, self._devices, size)
+        yield lvm.create_group(group, seen.added, size)
 
     def amend(self, seen: SeenGroup) -> Steps:
-        if seen.added:
-            yield from _wiped(seen)
-            yield lvm.extend_group(self.pool.source, seen.added)
+        group = seen.group
+        if not seen.added or not group:
+            return
+        self._suitable(seen, group.extent_size)
+        most, count = group.most_devices, len(seen.members) + len(seen.added)
+        if most and count > most:
+            raise self.nothing(
+                f"volume group {group.name} may have {most} devices, and would have {count}. "
+                f"vgchange --maxphysicalvolumes 0 {group.name} takes the limit away."
+            )
+        yield from _wiped(seen)
+        yield lvm.extend_group(group, seen.members, seen.added)
+
+    def _suitable(self, seen: SeenGroup, extent: int) -> None:
+        """Refuses devices that LVM would not take, or could use nothing of."""
+        least = max(2 * MIB, _BEFORE_EXTENTS + extent)
+        for device in seen.added:
+            if device.size < least:
+                raise self.nothing(
+                    f"{device.path} has {_size.show(device.size)}, and a device of volume group "
+                    f"{self.pool.source} needs {_size.show(least)} to have room for an extent of "
+                    f"{_size.show(extent)}. Name a larger one."
+                )
+        by_size: dict[int, list[str]] = {}
+        for device in (*seen.members, *seen.added):
+            by_size.setdefault(seen.sectors[device.number], []).append(device.path)
+        if len(by_size) > 1:
+            told = ", and ".join(
+                f"{size} on {', '.join(by_size[size])}" for size in sorted(by_size)
+            )
+            raise self.nothing(
+                f"LVM joins no devices whose sectors differ in size: it is {told}. Name devices "
+                "with sectors of one size."
+            )
 
     def start(self, seen: SeenGroup, daemon: bool) -> Steps:
-        if seen.active is False:
-            yield lvm.activate(self.pool.source)
+        if seen.active is False and seen.group:
+            yield lvm.activate(seen.group, seen.members)
 
     def stop(self, seen: SeenGroup, daemon: bool) -> Steps:
-        self._unused(seen)
-        yield lvm.deactivate(self.pool.source)
-
-    def _unused(self, seen: SeenGroup) -> None:
-        if seen.users:
-            raise self.nothing(
-                f"pool {self.pool.name} is in use: {', '.join(seen.users)}. Stop what uses it, "
-                "then run the task again."
-            )
+        group = seen.group
+        if group and group.barred:
+            self._whole(group)
+        if group:
+            devices = [device for volume in seen.volumes for device in volume.devices]
+            active, going = [d for d in devices if d.number], self.given.get("state") == "deleted"
+            yield lvm.deactivate(group, seen.members, active, going)
 
     def boot(self, seen: SeenGroup, autostart: bool, daemon: bool) -> Steps:
         # LVM activates a group whenever its devices appear, libvirtd or not.
-        there = seen.state == "ready" or not self.leaving
-        if there and seen.autoactivation != autostart:
-            yield lvm.autoactivate(self.pool.source, autostart)
+        group, wanted = seen.group, autostart
+        if not group:
+            if not wanted and not self.leaving:
+                yield lvm.no_autoactivation(self.pool.source, seen.added)
+        elif group.autoactivation != wanted and not group.barred and not group.missing:
+            yield lvm.autoactivate(group, seen.members, wanted)
 
     def delete(self, seen: SeenGroup) -> Steps:
-        if seen.state != "ready":
+        if not seen.group:
             return
-        self._unused(seen)
-        yield lvm.remove_group(self.pool.source, seen.uuid, seen.inside)
-        for device in seen.devices:
-            yield lvm.release(device.path)
+        self._whole(seen.group)
+        # An active volume loses its device, and is claimed, when the pool is stopped before.
+        volumes = {v.name: [d for d in v.devices if not d.number] for v in seen.volumes}
+        yield lvm.remove_group(seen.group, seen.members, volumes)
+        for device in seen.members:
+            yield lvm.release(device)
             yield block.zero_ends(device, f"blank both ends of {device.path}")
 
     def volumes(self) -> LogicalVolumes:
@@ -238,11 +287,11 @@ def _active(group: lvm.Group) -> bool | None:
     """An empty group is as good as active, and cannot be stopped."""
     if not group.volumes:
         return None
-    return any(row["lv_active"] == "active" for row in group.volumes if not thin_pool(row))
+    return any(row["lv_active"] == "active" for row in group.volumes if not lvm.pool_inside(row))
 
 
 def _wiped(seen: SeenGroup) -> Steps:
-    for device in seen.devices:
+    for device in seen.added:
         if device.path in seen.dirt:
             yield from block.wipe(device, seen.dirt[device.path])
 

@@ -40,6 +40,12 @@ def known(host: Reader, path: str, number: str, partition: int = 0) -> Device:
     return Device(path, number, size, partition, int(own or 0), uuid)
 
 
+def sector(host: Reader, device: Device) -> int:
+    """The size of a device's sectors, which those of a partition share."""
+    files = (f"{device.sysfs}{place}/queue/logical_block_size" for place in ("", "/.."))
+    return next((int(text) for file in files if (text := host.read(file))), 512)
+
+
 def seen(host: Reader, device: Device) -> Device:
     """The device with a checksum of its ends, by which a step knows that it is as it was."""
     return replace(device, ends=host.ends(device.path))

@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .._host import Reader
-from .._model import Refused
-from .._plan import Action, group_use, run
+from .._model import Claim, Device, Refused, Volume
+from .._plan import Action, call, group_use, run
+from . import block
 
 _FIELDS = {
     "vg": "vg_uuid,vg_name,vg_size,vg_free,vg_extent_size,vg_autoactivation,vg_exported,"
@@ -22,10 +25,12 @@ _FIELDS = {
     "lv": "lv_name,lv_uuid,lv_size,lv_active,lv_device_open,lv_attr,lv_role,origin,"
     "lv_kernel_major,lv_kernel_minor",
     "pvseg": "pvseg_start",  # a report cannot be left out
-    "seg": "lv_uuid,segtype,stripes,data_copies,parity_chunks,seg_size,devices",
+    "seg": "lv_uuid,segtype,stripes,seg_size,devices",
 }
 
 Row = t.Dict[str, str]
+
+_POOLS = ("t", "d")  # the first character of lv_attr: a thin pool, a vdo pool
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,8 @@ class Group:
     """A volume group.  ``devices`` maps ``major:minor`` to the name that LVM gives the device.
 
     ``foreign`` is the system ID of the other host that it belongs to, ``manager`` the lock manager
-    by which hosts share it.
+    by which hosts share it.  ``frees`` are the bytes that are free for volumes on each device, by
+    the name that LVM gives it; ``most_volumes`` and ``most_devices`` are 0 where nothing limits it.
     """
 
     uuid: str
@@ -49,6 +55,9 @@ class Group:
     exported: bool = False
     foreign: str = ""
     manager: str = ""
+    frees: t.Mapping[str, int] = field(default_factory=dict)
+    most_volumes: int = 0
+    most_devices: int = 0
 
     @property
     def barred(self) -> str:
@@ -61,7 +70,7 @@ class Group:
 
     @property
     def shown(self) -> str:
-        """The group as only it can be meant."""
+        """The group, told from all others."""
         places = ", ".join(sorted(self.devices.values()) + list(self.missing))
         return f"{self.name} with UUID {self.uuid} on {places}"
 
@@ -139,6 +148,9 @@ def _group(host: Reader, report: t.Mapping[str, t.Any]) -> Group:
         exported=bool(row["vg_exported"]),
         foreign=_foreign(host, row),
         manager=row["vg_lock_type"].replace("none", ""),
+        frees={pv["pv_name"]: int(pv["pv_free"]) for pv in devices if pv["pv_allocatable"]},
+        most_volumes=int(row["max_lv"]),
+        most_devices=int(row["max_pv"]),
     )
 
 
@@ -156,64 +168,165 @@ def _number(pv: Row) -> str:
     return f"{pv['pv_major']}:{pv['pv_minor']}"
 
 
-def create_group(name: str, devices: t.Sequence[str], extent_size: int) -> Action:
+def members(host: Reader, group: Group) -> tuple[Device, ...]:
+    """The devices of a group."""
+    named = sorted(group.devices.items(), key=lambda item: item[1])
+    return tuple(block.known(host, path, number) for number, path in named)
+
+
+def pool_inside(row: Row) -> bool:
+    """Whether a volume is a pool of others, which LVM itself keeps open, under another name."""
+    return row["lv_attr"][0] in _POOLS
+
+
+def devices_of(host: Reader, group: Group, row: Row) -> tuple[Device, ...]:
+    """The device of a volume; of an inactive one, which has none, the names that it would have."""
+    if pool_inside(row):
+        return ()
+    name = row["lv_name"]
+    path = f"/dev/{group.name}/{name}"
+    number = f"{row['lv_kernel_major']}:{row['lv_kernel_minor']}"
+    if row["lv_kernel_major"] == "-1":
+        return Device(path, ""), Device(f"/dev/mapper/{mapped_name(group.name, name)}", "")
+    sequence = int(host.read(f"/sys/dev/block/{number}/diskseq") or 0)
+    uuid = _device_uuid(group, row["lv_uuid"])
+    # The size of a volume in use may grow meanwhile.
+    return (Device(path, number, sequence=sequence, uuid=uuid),)
+
+
+def mapped_name(group: str, volume: str) -> str:
+    """What device mapper calls a volume."""
+    return "-".join(part.replace("-", "--") for part in (group, volume))
+
+
+def _device_uuid(group: Group, volume: str) -> str:
+    return f"LVM-{group.uuid}{volume}".replace("-", "").replace("LVM", "LVM-", 1)
+
+
+def judges_content(host: Reader) -> bool:
+    """Whether lvreduce looks for a file system, as it does from 2.03.17 on."""
+    found = re.search(r"LVM version:\s+(\d+)\.(\d+)\.(\d+)", host.ask("lvm", "version"))
+    return bool(found) and tuple(map(int, found.groups() if found else ())) >= (2, 3, 17)
+
+
+def create_group(name: str, devices: t.Sequence[Device], extent_size: int) -> Action:
+    # vgcreate cannot rehearse: with --test it fails on a blank device, and wipes others for ever.
     extents = ["--physicalextentsize", f"{extent_size}b"] if extent_size else []
-    text = f"create volume group {name} on {', '.join(devices)}"
-    return run(text, "vgcreate", *extents, name, *devices)
+    paths = [device.path for device in devices]
+    text = f"create volume group {name} on {', '.join(paths)}"
+    return run(text, "vgcreate", *extents, name, *paths, claims=tuple(map(Claim, devices)))
 
 
-def extend_group(name: str, devices: t.Sequence[str]) -> Action:
-    text = f"extend volume group {name} by {', '.join(devices)}"
-    return run(text, "vgextend", name, *devices)
+def extend_group(group: Group, members: t.Sequence[Device], devices: t.Sequence[Device]) -> Action:
+    paths = [device.path for device in devices]
+    text = f"extend volume group {group.name} by {', '.join(paths)}"
+    return _change(group, members, text, "vgextend", group.name, *paths, taken=devices)
 
 
-def remove_group(name: str, uuid: str, volumes: t.Sequence[str]) -> Action:
+def remove_group(
+    group: Group, members: t.Sequence[Device], volumes: t.Mapping[str, t.Sequence[Device]]
+) -> Action:
     """Removes a group; with its volumes only where there are any, which then needs consent."""
-    frees = frozenset([group_use(uuid)])
+    name = group.name
     if not volumes:
-        return run(f"remove volume group {name}", "vgremove", name, frees=frees)
+        return _change(group, members, f"remove volume group {name}", "vgremove", name)
     text = f"remove volume group {name} with {', '.join(volumes)}"
+    taken = [device for devices in volumes.values() for device in devices]
     # --force is vgremove's own word for "with its volumes"; the guard has asked before.
-    return run(text, "vgremove", "--force", name, risk="delete", frees=frees)
+    argv = ("vgremove", "--force", name)
+    return _change(group, members, text, *argv, taken=taken, risk="delete")
 
 
-def release(device: str) -> Action:
-    return run(f"release {device} from LVM", "pvremove", device)
+def release(device: Device) -> Action:
+    text = f"release {device.path} from LVM"
+    return run(text, "pvremove", device.path, claims=(Claim(device),))
 
 
-def activate(name: str) -> Action:
-    return run(f"activate volume group {name}", "vgchange", "--activate", "y", name)
+def activate(group: Group, members: t.Sequence[Device]) -> Action:
+    argv = ("vgchange", "--activate", "y", group.name)
+    return _change(group, members, f"activate volume group {group.name}", *argv)
 
 
-def deactivate(name: str) -> Action:
-    return run(f"deactivate volume group {name}", "vgchange", "--activate", "n", name)
+def deactivate(
+    group: Group, members: t.Sequence[Device], volumes: t.Sequence[Device], going: bool
+) -> Action:
+    """Takes away the devices of volumes, and where they are ``going``, soon the volumes, too."""
+    argv = ("vgchange", "--activate", "n", group.name)
+    text = f"deactivate volume group {group.name}"
+    taken, left = (volumes, ()) if going else ((), volumes)
+    return _change(group, members, text, *argv, taken=taken, left=left)
 
 
-def autoactivate(name: str, wanted: bool) -> Action:
-    text = f"{'activate' if wanted else 'no longer activate'} volume group {name} at boot"
-    return run(text, "vgchange", "--setautoactivation", "y" if wanted else "n", name)
+def autoactivate(group: Group, members: t.Sequence[Device], wanted: bool) -> Action:
+    text = f"{'activate' if wanted else 'no longer activate'} volume group {group.name} at boot"
+    argv = ("vgchange", "--setautoactivation", "y" if wanted else "n", group.name)
+    return _change(group, members, text, *argv)
 
 
-def create_volume(group: str, name: str, size: int) -> Action:
-    text = f"create logical volume {group}/{name}"
+def no_autoactivation(name: str, devices: t.Sequence[Device]) -> Action:
+    """The same for a group that a step before has made of devices."""
+    claims = tuple(Claim(device, alone=False) for device in devices)
+    text = f"no longer activate volume group {name} at boot"
+    return run(text, "vgchange", "--setautoactivation", "n", name, claims=claims)
+
+
+def create_volume(group: Group, members: t.Sequence[Device], name: str, size: int) -> Action:
+    """Makes a volume in which nothing is left of what was in its place before."""
     # --yes: an old signature in extents that nobody owns is wiped, not asked about.
-    argv = ("--yes", "--wipesignatures", "y", "--name", name, "--size", f"{size}b", group)
-    return run(text, "lvcreate", *argv)
+    wiping = ("lvcreate", "--yes", "--wipesignatures", "y")
+    argv = (*wiping, "--name", name, "--size", f"{size}b", group.name)
+    text = f"create logical volume {group.name}/{name}"
+    # lvcreate itself passes over a second GPT at the end.
+    place = (f"/dev/{group.name}/{name}", _device_uuid(group, ""))
+    facts = _claims(group, members)
+    return call(text, "make_device", argv, *place, command=shlex.join(argv), **facts)
 
 
-def extend_volume(group: str, name: str, size: int) -> Action:
-    return run(
-        f"extend logical volume {group}/{name}", "lvextend", "--size", f"{size}b", f"{group}/{name}"
-    )
+def extend_volume(group: Group, members: t.Sequence[Device], name: str, size: int) -> Action:
+    argv = ("lvextend", "--size", f"{size}b", f"{group.name}/{name}")
+    return _change(group, members, f"extend logical volume {group.name}/{name}", *argv)
 
 
-def reduce_volume(group: str, name: str, size: int) -> Action:
-    text = f"reduce logical volume {group}/{name}"
+def reduce_volume(
+    group: Group, members: t.Sequence[Device], volume: Volume, size: int, judges: bool
+) -> Action:
+    """Cuts off the end of a volume; ``judges``: LVM does it only where no file system has it."""
+    text = f"reduce logical volume {group.name}/{volume.name}"
+    ignore = ("--fs", "ignore") if judges else ()
     # --yes stands for the consent that the guard has asked for.
-    return run(text, "lvreduce", "--yes", "--size", f"{size}b", f"{group}/{name}", risk="shrink")
+    argv = ("lvreduce", "--yes", *ignore, "--size", f"{size}b", f"{group.name}/{volume.name}")
+    return _change(group, members, text, *argv, taken=volume.devices, risk="shrink")
 
 
-def remove_volume(group: str, name: str) -> Action:
-    text = f"remove logical volume {group}/{name}"
+def remove_volume(group: Group, members: t.Sequence[Device], volume: Volume) -> Action:
+    text = f"remove logical volume {group.name}/{volume.name}"
     # --yes stands for the consent that the guard has asked for.
-    return run(text, "lvremove", "--yes", f"{group}/{name}", risk="delete")
+    argv = ("lvremove", "--yes", f"{group.name}/{volume.name}")
+    return _change(group, members, text, *argv, taken=volume.devices, risk="delete")
+
+
+def _change(
+    group: Group,
+    members: t.Sequence[Device],
+    text: str,
+    *argv: str,
+    taken: t.Sequence[Device] = (),
+    left: t.Sequence[Device] = (),
+    risk: str = "",
+) -> Action:
+    """A command that writes to a group: ``taken`` goes, ``left`` may not be in use either."""
+    return run(text, *argv, risk=risk, **_claims(group, members, taken, left))
+
+
+def _claims(
+    group: Group,
+    members: t.Sequence[Device],
+    taken: t.Sequence[Device] = (),
+    left: t.Sequence[Device] = (),
+) -> dict[str, t.Any]:
+    """The claims of a change of a group, whose own use of its devices is not in the way."""
+    own = [Claim(device, alone=False) for device in (*members, *left)]
+    return {
+        "claims": (*map(Claim, taken), *own),
+        "frees": frozenset([group_use(group.uuid)]),
+    }

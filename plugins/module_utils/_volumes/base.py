@@ -70,6 +70,10 @@ class Volumes(abc.ABC):
     def step(self, format: str) -> int:
         """Sizes of volumes of a format are rounded up to multiples of it."""
 
+    def grain(self, there: Volume | None, format: str) -> int:
+        """What the size of a volume is a multiple of; without ``there`` of a new one."""
+        return self.step(there.format if there else format or "raw")
+
     def named(self, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]) -> list[Wanted]:
         """The same, each with a name; raises `Refused` where names cannot be left out."""
         if not all(wish.name for wish in wanted):
@@ -114,10 +118,6 @@ class Volumes(abc.ABC):
     def permit(self, seen: Volume, wanted: Permissions) -> Steps:
         """Steps to the permissions that are wanted."""
         return files.permissions(seen.path, wanted, seen.permissions)
-
-    def retype(self, seen: Volume, format: str) -> Steps:
-        """Gives a volume the format that is wanted, where that changes no data."""
-        return iter(())
 
     def allocate(self, seen: Volume, allocation: int) -> Steps:
         """Reserves space for the first bytes of a volume that has less."""

@@ -10,61 +10,254 @@ import re
 import typing as t
 
 from .._host import Reader
-from .._model import Extent, Permissions, Refused, Volume
+from .._model import Device, Extent, Permissions, Refused, Volume
 from .._plan import Steps
+from .._size import show
 from .._tools import files, lvm
 from . import base
 
-_THIN_POOL, _THIN_VOLUME = "t", "V"  # the first character of lv_attr
+_THIN = ("t", "V")  # the first character of lv_attr: a thin pool, a volume of one
+_LONGEST_MAPPED = 127  # device mapper's names
+_LONGEST = 124  # LVM's, of a group and a volume together
+_BEGINNINGS = ("snapshot", "pvmove")
+# Names of what LVM makes for itself have such a part.
+_PARTS = (
+    *("_cdata", "_cmeta", "_corig", "_cpool", "_cvol", "_imeta", "_iorig", "_mimage", "_mlog"),
+    *("_pmspare", "_rimage", "_rmeta", "_tdata", "_tmeta", "_vdata", "_vorigin", "_wcorig"),
+)
+
+
+class Layout(t.NamedTuple):
+    """How a volume grows: by ``areas`` of one size on as many devices, ``own`` of them for data.
+
+    A volume of a thin pool takes no area of the group.
+    """
+
+    kind: str = "linear"
+    areas: int = 1
+    own: int = 1
+
+
+_NEW = Layout()
+_RESIZED = ("linear", "striped", "mirror", "thin", "raid0", "raid1", "raid4", "raid5", "raid6")
+
+
+class Space(base.Room):
+    """The room of a group by device, because some volumes take as much of each of several."""
+
+    def __init__(self, group: lvm.Group) -> None:
+        super().__init__(group.size, sum(group.frees.values()))
+        self.group = group
+        self.layouts = layouts(group)
+        self.frees = dict(group.frees)
+        self.count = len(group.volumes)
+        # What removals give back, where only LVM's own parts of the volume tell on which device.
+        self.somewhere = 0
+
+    def free_for(self, wanted: base.Wanted, there: Volume | None) -> int:
+        layout = self._layout(there)
+        return self._largest(layout.areas) * layout.own
+
+    def _layout(self, there: Volume | None) -> Layout:
+        return self.layouts.get(there.key, _NEW) if there else _NEW
+
+    def _largest(self, areas: int) -> int:
+        """How large areas of one size can be that are on as many devices, in several pieces."""
+        if areas < 2:
+            return (sum(self.frees.values()) + self.somewhere) * areas
+        step, frees = self.group.extent_size, list(self.frees.values())
+        low, high = 0, sum(frees) // areas // step
+        while low < high:
+            size = (low + high + 1) // 2
+            enough = sum(min(free // step, size) for free in frees) >= size * areas
+            low, high = (size, high) if enough else (low, size - 1)
+        return low * step
+
+    def take(self, count: int, wanted: base.Wanted, there: Volume | None) -> str:
+        layout = self._layout(there)
+        free = self._largest(layout.areas) * layout.own
+        if layout.areas and count > free:
+            where = f" for it, on each of {layout.areas} devices" if layout.areas > 1 else ""
+            return f"takes {show(count)}, and the pool has {show(free)} free{where}"
+        self.count += there is None
+        if self.group.most_volumes and self.count > self.group.most_volumes:
+            return f"is one more than the {self.group.most_volumes} volumes that the group may have"
+        self._use(count // max(1, layout.own), layout.areas)
+        return ""
+
+    def _use(self, size: int, areas: int) -> None:
+        """Takes areas as LVM does, where most is free first; gives back where negative."""
+        left = size * areas
+        if left < 0:
+            self.somewhere -= size
+            return
+        while left > 0 and any(self.frees.values()):
+            for device in sorted(self.frees, key=lambda name: -self.frees[name])[:areas]:
+                count = min(self.frees[device], size, left)
+                self.frees[device] -= count
+                left -= count
+        self.somewhere = max(0, self.somewhere - left)
+
+    def give(self, gone: Volume) -> None:
+        self.count -= 1
+        here = [extent for extent in gone.extents if extent.device in self.frees]
+        for extent in here:
+            self.frees[extent.device] += extent.end - extent.start
+        if not here and self._layout(gone).areas:
+            self.somewhere += gone.allocation
 
 
 class LogicalVolumes(base.Volumes):
+    """``judges`` tells whether LVM cuts off the end of a volume only where it holds nothing."""
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.group: lvm.Group | None = None
+        self.members: tuple[Device, ...] = ()
+        self.rows: dict[str, lvm.Row] = {}
+        self.layouts: dict[str, Layout] = {}
+        self.judges = False
 
     def look(self, host: Reader, users: bool = False) -> list[Volume]:
         self.group = lvm.look(host).named(self.name)
-        return read(host, self.group) if self.group else []
+        if not self.group:
+            return []
+        self.members = lvm.members(host, self.group)
+        self.rows = {row["lv_name"]: row for row in self.group.volumes}
+        self.layouts = layouts(self.group)
+        self.judges = users and lvm.judges_content(host)
+        return read(host, self.group)
+
+    def _there(self) -> lvm.Group:
+        """The group; raises `Refused` where it cannot be changed."""
+        group = self.group
+        if group is None:
+            raise Refused(f"Nothing was changed: there is no volume group {self.name}.")
+        if group.barred:
+            raise Refused(f"Nothing was changed: volume group {self.name} {group.barred}.")
+        if group.missing:
+            raise Refused(
+                f"Nothing was changed: volume group {self.name} is partial: "
+                f"{', '.join(group.missing)} is missing. Attach it, or repair the group with "
+                "vgreduce --removemissing."
+            )
+        return group
 
     def room(self) -> base.Room:
-        return base.Room(self.group.size, self.group.free) if self.group else base.Room(0, 0)
+        return Space(self.group) if self.group else base.Room(0, 0)
 
     def step(self, format: str) -> int:
         return self.group.extent_size if self.group else 1
 
+    def grain(self, there: Volume | None, format: str) -> int:
+        layout = self.layouts.get(there.key, _NEW) if there else _NEW
+        return self.step(format) * max(1, layout.own)
+
     def faults(self, wanted: base.Wanted) -> t.Iterator[str]:
-        if not re.fullmatch(r"(?!-)[A-Za-z0-9+_.-]+", wanted.name) or len(wanted.name) > 127:
-            yield f"{wanted.name}: a logical volume's name has letters, digits and + _ . - only"
+        name = wanted.name
+        if not re.fullmatch(r"(?!-|\.\.?$)[A-Za-z0-9+_.-]+", name):
+            yield (
+                f"{name}: a logical volume's name has letters, digits and + _ . - only, does not "
+                "begin with -, and is not . or .."
+            )
+        yield from (f"{name}: {fault}" for fault in self._name_faults(name))
         if wanted.format not in ("", "raw"):
-            yield f"{wanted.name}: a logical volume has no format, so leave format out"
+            yield f"{name}: a logical volume has no format, so leave format out"
         if wanted.allocation and wanted.allocation != wanted.capacity:
             yield (
-                f"{wanted.name}: a logical volume takes all its space at once (a sparse one would "
+                f"{name}: a logical volume takes all its space at once (a sparse one would "
                 "break when it is full), so leave allocation out"
+            )
+        yield from self._there_faults(wanted)
+
+    def _name_faults(self, name: str) -> t.Iterator[str]:
+        mapped = len(lvm.mapped_name(self.name, name))
+        longest = _LONGEST - len(self.name)
+        if len(name) > longest or mapped > _LONGEST_MAPPED:
+            yield (
+                f"is too long: in volume group {self.name}, a volume's name has up to "
+                f"{longest} characters, and each - counts twice where it makes the name of the "
+                f"device longer than {_LONGEST_MAPPED}"
+            )
+        if name.startswith(_BEGINNINGS):
+            yield f"LVM keeps names that begin with {' or '.join(_BEGINNINGS)} for itself"
+        kept = [part for part in _PARTS if part in name]
+        if kept:
+            yield f"LVM keeps names with {kept[0]} in them for itself"
+
+    def _there_faults(self, wanted: base.Wanted) -> t.Iterator[str]:
+        """What is impossible about a volume that is there."""
+        row = self.rows.get(wanted.name)
+        if row is None:
+            return
+        if row["lv_active"] != "active" and wanted.permissions != Permissions():
+            yield (
+                f"{wanted.name}: is not active, so that it has no device which could get the "
+                f"permissions; activate it with lvchange --activate y {self.name}/{wanted.name}, "
+                "or leave them out"
+            )
+        size = wanted.capacity
+        if size and size.free and self.layouts[row["lv_uuid"]].kind == "thin":
+            yield (
+                f"{wanted.name}: is a volume of a thin pool, which takes no room of the group of "
+                "its own; write a capacity in bytes"
             )
 
     def cost(self, wanted: base.Wanted, capacity: int, allocation: int) -> int:
         return capacity
 
     def create(self, wanted: base.Wanted, capacity: int, allocation: int) -> Steps:
-        yield lvm.create_volume(self.name, wanted.name, capacity)
+        yield lvm.create_volume(self._there(), self.members, wanted.name, capacity)
         path = f"/dev/{self.name}/{wanted.name}"
         yield from files.permissions(path, wanted.permissions, Permissions())
 
+    def resizable(self, seen: Volume, capacity: int) -> None:
+        row, kind = self.rows[seen.name], self.layouts[seen.key].kind
+        name, roles = f"{self.name}/{seen.name}", row["lv_role"].split(",")
+        fault = ""
+        if lvm.pool_inside(row):
+            fault = "is a pool in which other volumes live"
+        elif "thicksnapshot" in roles:
+            fault = f"is a snapshot, which is as large as {row['origin']}"
+        elif "thickorigin" in roles:
+            fault = "has snapshots, and LVM resizes no volume that has; remove them first"
+        elif not kind.startswith(_RESIZED):
+            fault = f"is a volume of the kind {kind}, which only LVM's own tools resize"
+        if fault:
+            raise Refused(
+                f"Nothing was changed: {name} has {show(seen.capacity)}, {show(capacity)} are "
+                f"wanted, and it {fault}. Write capacity: {show(seen.capacity)} to keep it."
+            )
+
     def resize(self, seen: Volume, capacity: int) -> Steps:
+        group = self._there()
         if capacity > seen.capacity:
-            yield lvm.extend_volume(self.name, seen.name, capacity)
+            yield lvm.extend_volume(group, self.members, seen.name, capacity)
         else:
-            yield lvm.reduce_volume(self.name, seen.name, capacity)
+            yield lvm.reduce_volume(group, self.members, seen, capacity, self.judges)
 
     def delete(self, seen: Volume) -> Steps:
-        if seen.format == "thin-pool":
+        if lvm.pool_inside(self.rows[seen.name]):
             raise Refused(
-                f"Nothing was changed: {self.name}/{seen.name} is a thin pool, in which other "
-                f"volumes live. Remove it with lvremove {self.name}/{seen.name}."
+                f"Nothing was changed: {self.name}/{seen.name} is a pool in which other volumes "
+                f"live. Remove it with lvremove {self.name}/{seen.name}."
             )
-        yield lvm.remove_volume(self.name, seen.name)
+        yield lvm.remove_volume(self._there(), self.members, seen)
+
+
+def layouts(group: lvm.Group) -> dict[str, Layout]:
+    """How each volume grows, by its UUID: as the last of its segments."""
+    return {row["lv_uuid"]: _layout(row) for row in group.segments}
+
+
+def _layout(row: lvm.Row) -> Layout:
+    kind, areas = row["segtype"], int(row["stripes"] or 1)
+    if kind == "thin":
+        return Layout(kind, 0, 0)
+    if kind.startswith(("mirror", "raid1")) and not kind.startswith("raid10"):
+        return Layout(kind, areas, 1)
+    own = {"raid4": areas - 1, "raid5": areas - 1, "raid6": areas - 2, "raid10": areas // 2}
+    return Layout(kind, areas, next((own[k] for k in own if kind.startswith(k)), areas))
 
 
 def read(host: Reader, group: lvm.Group) -> list[Volume]:
@@ -77,7 +270,7 @@ def read(host: Reader, group: lvm.Group) -> list[Volume]:
 
 def _volume(host: Reader, group: lvm.Group, row: lvm.Row, segments: t.Sequence[lvm.Row]) -> Volume:
     active = row["lv_attr"][4] == "a"
-    thin = row["lv_attr"][0] in (_THIN_POOL, _THIN_VOLUME)
+    thin = row["lv_attr"][0] in _THIN
     path = f"/dev/{group.name}/{row['lv_name']}"
     node = host.node(path) if active else None
     size = int(row["lv_size"])
@@ -87,7 +280,7 @@ def _volume(host: Reader, group: lvm.Group, row: lvm.Row, segments: t.Sequence[l
         path=path,
         key=row["lv_uuid"],
         type="block",
-        format="thin-pool" if row["lv_attr"][0] == _THIN_POOL else "",
+        format="thin-pool" if row["lv_attr"][0] == "t" else "",
         capacity=_node_size(host, row) or size,
         allocation=size,
         physical=size,
@@ -96,18 +289,8 @@ def _volume(host: Reader, group: lvm.Group, row: lvm.Row, segments: t.Sequence[l
         backing_path=f"/dev/{group.name}/{origin}" if origin and origin[0] != "[" else "",
         extents=tuple(extent for segment in segments for extent in _extents(group, segment)),
         listed=active and not thin,
-        users=("an open device",) if _open(row) else (),
+        devices=lvm.devices_of(host, group, row),
     )
-
-
-def thin_pool(row: lvm.Row) -> bool:
-    """Whether a volume is a thin pool, which LVM itself keeps open."""
-    return row["lv_attr"][0] == _THIN_POOL
-
-
-def _open(row: lvm.Row) -> bool:
-    # Of an inactive volume LVM says "unknown": it has no device that could be open.
-    return bool(row["lv_active"] and row["lv_device_open"]) and not thin_pool(row)
 
 
 def _node_size(host: Reader, row: lvm.Row) -> int:
