@@ -113,6 +113,30 @@ def test_planning_does_not_see_the_machine() -> None:
     assert "_host" not in ours(UTILS / "_lifecycle.py")
 
 
+@pytest.mark.parametrize("kind", BACKENDS)
+def test_looking_does_not_know_what_is_wanted(kind: str) -> None:
+    """Nothing that a probe reaches in its class reads the task's options or its state."""
+    path = UTILS / "_pools" / f"{kind}.py"
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    [own] = [n for n in body if isinstance(n, ast.ClassDef) and n.name == BACKENDS[kind].__name__]
+    methods = {node.name: _of_self(node) for node in own.body if isinstance(node, ast.FunctionDef)}
+    reached = ["probe"]
+    for name in reached:
+        reached += [each for each in methods.get(name, ()) if each not in reached]
+    assert {"given", "leaving"}.isdisjoint(reached)
+
+
+def _of_self(function: ast.FunctionDef) -> list[str]:
+    """What a method uses of its object."""
+    return [
+        node.attr
+        for node in ast.walk(function)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    ]
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=NAMES)
 def test_functions_are_short(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
