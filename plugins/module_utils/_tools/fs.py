@@ -10,9 +10,8 @@ import typing as t
 
 from .._host import LIMIT, Reader
 from .._kernel import Mount
-from .._model import Claim, Device, Place, Pool, Refused
+from .._model import Claim, Device, Place, Pool
 from .._plan import Action, mount_use, run
-from . import block
 
 # libvirt's default on Linux; a later option, such as exec, undoes an earlier one.
 DEFAULT_OPTIONS = ("nodev", "nosuid", "noexec")
@@ -175,42 +174,3 @@ def mounted_with(mount: Mount, options: t.Sequence[str]) -> bool:
         wanted.discard(_UNDOES.get(option, ""))
         wanted.update({option}.intersection(_UNDOES.values()))
     return wanted == mount.options.intersection(_UNDOES.values())
-
-
-# What follows goes when its last users go through _taking.
-
-
-def processes(host: Reader, target: str) -> tuple[str, ...]:
-    """The processes that hold something open at or below a path, as ``name (pid)``."""
-    inside = target.rstrip("/") + "/"
-    return tuple(
-        sorted({o.who for o in host.opened() if o.path == target or o.path.startswith(inside)})
-    )
-
-
-def holders(host: Reader, paths: t.Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """For each file, the processes that have it open, as ``name (pid)``."""
-    found: dict[str, set[str]] = {path: set() for path in paths}
-    real = {host.real(path): path for path in paths}
-    for each in host.opened():
-        if each.path in real:
-            found[real[each.path]].add(each.who)
-    return {path: tuple(sorted(whos)) for path, whos in found.items()}
-
-
-def opened(host: Reader, devices: t.Sequence[Device]) -> list[str]:
-    """The processes that have block devices or partitions of them open, in words."""
-    host.ask("udevadm", "settle")  # udev opens what is new, for a moment
-    paths = [each.path for device in devices for each in (device, *block.parts(host, device))]
-    found = holders(host, paths)
-    return [f"{path} is open in {', '.join(found[path])}" for path in paths if found[path]]
-
-
-def refuse_open(host: Reader, devices: t.Sequence[Device]) -> None:
-    """A guest's disk need not look used: nothing but the guest may have it open."""
-    found = opened(host, devices)
-    if found:
-        raise Refused(
-            f"Nothing was changed: {' and '.join(found)}. Stop what uses it, then run the task "
-            "again."
-        )
