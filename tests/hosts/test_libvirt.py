@@ -255,8 +255,7 @@ def test_what_others_changed_is_seen(libvirt_host: Driven) -> None:
     host.sh(f"vgcreate -q guests {blank(1)} && lvcreate -qy -n web -L 8M guests")
     host.tasks(pool)
     for script in (
-        "lvextend -q -L 12M guests/web",
-        "chgrp 107 /dev/guests/web; chmod 600 /dev/guests/web",
+        "lvextend -q -L 12M guests/web; chgrp 107 /dev/guests/web; chmod 600 /dev/guests/web",
         "lvremove -qy guests/web && lvcreate -qy -n web -L 12M guests",
     ):
         host.sh(f"{script}; udevadm settle")
@@ -266,4 +265,5 @@ def test_what_others_changed_is_seen(libvirt_host: Driven) -> None:
         ], script
         assert again["plan"] == [], script
         assert len(again["commands"]) <= 8
-    host.tasks(task("pool_logical", name="guests", state="deleted", allow=["delete"]))
+    host.tasks(task("pool_logical", name="guests", state="absent"))
+    host.sh(f"vgremove -qy guests && wipefs -aq {blank(1)}")
