@@ -103,7 +103,7 @@ def _with_octal_mode(
     if mode is None:
         return params
     place = _options.path(params, "path", pool.path)
-    node = host.node(place)
+    node = host.within(place, lambda: host.node(place))
     there = node.permissions.mode if node else files.DEFAULT_DIRECTORY_MODE
     if "mount_options" in kind.options and not fs.at(host.mounts(), place):
         there = "0000"  # that of the file system, which is seen once it is mounted

@@ -9,7 +9,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Driven, Result, task, thorough
+from conftest import ALL, Driven, Result, name_of, task, thorough
 from poolwright_lab import inventory
 from test_netfs import failed
 from test_states import four, sh, still
@@ -54,6 +54,31 @@ SESSIONS = "iscsiadm --mode session 2>/dev/null | cut -d' ' -f4"
 BASE = "$(ls -d /var/lib/iscsi/nodes /etc/iscsi/nodes 2>/dev/null | head -1)"
 RECORDS = f"find {BASE} -type f 2>/dev/null | sed 's,.*/nodes/,,' | sort"
 STOP = "iscsiadm --mode node --logoutall=all; targetcli clearconfig confirm=True"
+
+
+EMPTY = {"name": "empty", "host": SERVER, "target": f"{IQN}:empty"}
+SERVE_EMPTY = f"""targetcli >/dev/null 2>&1 <<X
+    iscsi/ create {IQN}:empty
+    iscsi/{IQN}:empty/tpg1 set attribute authentication=0 generate_node_acls=1
+    exit
+X
+"""
+OTHER = "192.0.2.8"
+LOGIN = f"""
+    ip address replace {OTHER}/32 dev lo
+    iscsiadm --mode node --targetname {IQN}:plain --portal {OTHER}:3260,1 --op new
+    iscsiadm --mode node --targetname {IQN}:plain --portal {OTHER}:3260,1 --login
+"""
+
+# What libvirt makes of sessions and LUNs is tried with it, on Debian 12.
+with_libvirt = pytest.mark.parametrize(
+    "each_host",
+    [
+        pytest.param(v, id=name_of(v), marks=() if v == ("bookworm", True) else thorough)
+        for v in ALL
+    ],
+    indirect=True,
+)
 
 
 @pytest.fixture
@@ -207,3 +232,92 @@ def test_a_dead_server(served: Driven) -> None:
     assert found["seconds"] < 75
     served.sh(f"ip address add {SERVER}/32 dev lo")
     served.tasks(task("pool_iscsi", **DISKS), task("pool_iscsi", name="disks", state="deleted"))
+
+
+def mapped(host: Driven, backstore: str, lun: int) -> None:
+    """Puts another disk behind a LUN; "" takes it away."""
+    luns = f"/iscsi/{IQN}:plain/tpg1/luns"
+    host.sh(f"targetcli {luns} delete lun{lun} >/dev/null", check=False)
+    if backstore:
+        host.sh(f"targetcli {luns} create /backstores/fileio/{backstore} lun={lun} >/dev/null")
+
+
+def twice(host: Driven) -> str:
+    """The warnings of a task that changes something, and nothing the second time."""
+    first, second = host.tasks(*[task("pool_iscsi", **DISKS)] * 2)
+    assert first["changed"], first
+    assert not second["changed"], second
+    return str(first["warnings"])
+
+
+@with_libvirt
+def test_luns_that_go_and_change(served: Driven) -> None:
+    host, path = served, f"{LUN}-5"
+    mapped(host, "lun0", 5)
+    host.tasks(task("pool_iscsi", **DISKS))
+    mapped(host, "", 5)
+    assert f"{path} (unit:0:0:5) of pool disks is gone from its server" in twice(host)
+    host.sh(
+        "truncate -s 48M /var/lib/lun/3; targetcli /backstores/fileio create lun3 /var/lib/lun/3"
+    )
+    mapped(host, "lun3", 5)
+    assert f"Volume {path} is disk " in twice(host)
+    if host.libvirt:
+        assert f"{48 << 20}" in host.sh("virsh vol-dumpxml --pool disks unit:0:0:5")
+    mapped(host, "lun1", 5)
+    twice(host)
+    mapped(host, "lun0", 5)  # which is as large
+    assert "(unit:0:0:5) of pool disks is another disk than before" in twice(host)
+    info = host.tasks(task("volume_info", pool="disks", name="unit:0:0:5"))[0]["volumes"][0]
+    key = host.sh("/lib/udev/scsi_id --allowlisted --device=$(readlink -f " + path + ")").strip()
+    assert info["key"] == key
+    if host.libvirt:
+        assert key in host.sh("virsh vol-dumpxml --pool disks unit:0:0:5")
+    host.tasks(task("pool_iscsi", name="disks", state="deleted"))
+
+
+@with_libvirt
+def test_others_at_the_target(served: Driven) -> None:
+    """A pool is left, and comes back, while others are logged in to its target."""
+    host = served
+    host.tasks(task("pool_iscsi", **DISKS))
+    host.sh(LOGIN)
+    host.sh(f"mkfs.ext4 -q {LUN}-0 && mkdir -p /mnt/lun && mount {LUN}-0 /mnt/lun")
+    held = failed(host, task("pool_iscsi", name="disks", state="absent"))[0]
+    assert f"{LUN}-0 is mounted at /mnt/lun" in held
+    host.sh("umount /mnt/lun")
+    host.sh(f"udevadm settle; wipefs --all {LUN}-0")
+    four(
+        host,
+        task("pool_iscsi", name="disks", state="absent"),
+        sh(
+            f"{SESSIONS}; cat /sys/class/iscsi_connection/*/persistent_address",
+            f"{IQN}:plain\n{OTHER}",
+        ),
+        task("pool_iscsi", **DISKS),
+        still(task("pool_iscsi", **DISKS)),
+        task("pool_iscsi", name="disks", state="inactive", autostart=False),
+        task("pool_iscsi", name="disks", state="deleted"),
+        sh(SESSIONS, f"{IQN}:plain"),
+    )
+
+
+@with_libvirt
+def test_a_target_without_luns(served: Driven) -> None:
+    """libvirt runs no such pool, which is told, and nothing is left; an empty record hides none."""
+    host, folder = served, f"{BASE}/{IQN}:empty/{SERVER},3260,1"
+    host.sh(SERVE_EMPTY)
+    host.sh(f"mkdir -p {folder} && touch {folder}/default {BASE}/{IQN}:empty/README")
+    done = host.drive("tasks", tasks=[task("pool_iscsi", **EMPTY)])[0]
+    if host.libvirt:
+        assert done["failed"]
+        assert done["msg"].startswith(
+            f"Nothing was done: target {IQN}:empty at {SERVER}:3260 offers no LUN"
+        )
+        assert not done["changed"]
+        left = f"{SESSIONS}; find {BASE}/{IQN}:empty -type f -size +0; virsh -q pool-list --all"
+        assert host.sh(left, check=False).strip() == ""
+    else:
+        assert "offers no LUN to this host" in str(done["warnings"])
+    host.sh(f"targetcli /iscsi/{IQN}:empty/tpg1/luns create /backstores/fileio/lun1 >/dev/null")
+    host.tasks(task("pool_iscsi", **EMPTY), task("pool_iscsi", name="empty", state="deleted"))

@@ -95,6 +95,40 @@ def test_what_is_refused(served: Driven) -> None:
 
 
 LEAVE = ("inactive", "absent", "deleted")
+NAME = "nas.example.org"
+ROOT = f"""set -e
+    grep -q {NAME} /etc/hosts || echo '{SERVER} {NAME} files.example.org' >> /etc/hosts
+    mkdir -p /exports/all/a /exports/all/b
+    echo '/exports/all *(rw,fsid=0,no_root_squash,no_subtree_check)' > /etc/exports
+    echo '/exports/all/a *(rw,no_root_squash,no_subtree_check)' >> /etc/exports
+    echo '/exports/all/b *(rw,root_squash,no_subtree_check)' >> /etc/exports
+    systemctl restart nfs-server
+"""
+
+
+def test_one_server_under_several_names(served: Driven) -> None:
+    """The kernel shows the second mount under the first name, if nothing is done about it."""
+    served.sh(ROOT)
+    one = {"name": "one", "host": "127.0.0.1", "dir": "/a", "path": "/srv/one", "format": "nfs"}
+    two = {"name": "two", "host": NAME, "dir": "/b", "path": "/srv/two", "format": "nfs"}
+    served.sh("truncate -s 1M /exports/all/b/other; chmod 600 /exports/all/b/other")
+    served.sh("chown 1234 /exports/all/b/other")  # which root may not read on this export
+    tasks = [task("pool_netfs", **one), task("pool_netfs", **two)]
+    first = served.tasks(*tasks)
+    assert [each["changed"] for each in first] == [True, True]
+    assert [each["changed"] for each in served.tasks(*tasks)] == [False, False]
+    info = served.tasks(task("volume_info", pool="two"))[0]["volumes"]
+    assert [(row["name"], row["capacity"]) for row in info] == [("other", 1 << 20)]
+    again = [("files.example.org", "/a"), (SERVER, "/b"), ("127.0.0.1", "/exports/all/a")]
+    asked = [
+        task("pool_netfs", name="more", host=host, dir=folder, path="/srv/more")
+        for host, folder in again
+    ]
+    said = failed(served, *asked)
+    assert [text for text in said if "on which pool" not in text] == []
+    tasks = [task("pool_netfs", name=name, state="deleted") for name in ("one", "two")]
+    served.tasks(*tasks)
+    assert served.sh("findmnt -rnt nfs,nfs4; ls /srv", check=False) == ""
 
 
 GLUSTER = f"""set -e

@@ -100,6 +100,12 @@ class FakeHost(Reader):
         self.said = said
         self.asked: list[str] = []
         self.files: dict[str, str] = {"/etc/machine-id": f"{MACHINE}\n", BOOT: f"{MACHINE}\n"}
+        self.files["/proc/net/fib_trie"] = (
+            "Local:\n  +-- 0.0.0.0/0 2 0 2\n     |-- 127.0.0.1\n        /32 host LOCAL\n"
+            "     |-- 192.0.2.99\n        /32 host LOCAL\n     |-- 192.0.2.255\n"
+            "        /32 link BROADCAST\n"
+        )
+        self.files["/proc/net/if_inet6"] = f"{1:032x} 01 80 10 80       lo\n"
         self.files["/proc/stat"] = "cpu 1 2\nbtime 1000\n"
         self.folders: dict[str, list[str]] = {}
         self.nodes: dict[str, Node] = {}

@@ -24,6 +24,7 @@ FORMATS = ["auto", "nfs", "glusterfs", "cifs"]
 
 # What libvirt puts before the options of the pool.
 _APART = "nosharecache"  # a mount option of NFS
+_NFS = ("auto", "nfs")
 _FIRST = {"glusterfs": ("direct-io-mode=1",), "cifs": ("guest",)}
 
 
@@ -103,7 +104,7 @@ class Netfs(Backend[SeenRemote]):
         mine = _parts(_source(self.pool))[1]
         names = [server]
         if mine == folder or _inside(mine, folder) or _inside(folder, mine):
-            names = network.known_as(host, server)
+            names = network.all_of(host, server)
         folders = [folder]
         if pool != self.pool and folder != mine and self._one_export(host, names, folder, mine):
             folders.append(mine)
@@ -116,7 +117,7 @@ class Netfs(Backend[SeenRemote]):
         Such a root is not in the server's list of exports, and what it leads to is.
         """
         short, long = sorted([one, other], key=len)
-        same = set(names) & set(network.known_as(host, self.pool.hosts[0].name))
+        same = set(names) & set(network.all_of(host, self.pool.hosts[0].name))
         if self.pool.format in ("cifs", "glusterfs") or not same or not _inside(long, short):
             return False
         try:
@@ -151,7 +152,7 @@ class Netfs(Backend[SeenRemote]):
     def probe(self, host: Reader) -> SeenRemote:
         mounts, source = host.mounts(), _source(self.pool)
         mount = fs.at(mounts, self.pool.path)
-        names = functools.lru_cache(None)(lambda: network.known_as(host, _parts(source)[0]))
+        names = functools.lru_cache(None)(lambda: network.all_of(host, _parts(source)[0]))
         ours = bool(mount and _same(mount, source, names))
         unit = units.look(
             host, self.pool, units.REMOTE, lambda other: _parts(other) == _parts(source)
@@ -161,7 +162,7 @@ class Netfs(Backend[SeenRemote]):
             active=ours,
             mount=mount,
             named=bool(mount and mount.source == source),
-            twins=() if ours else tuple(_twins(mounts, source, names)),
+            twins=tuple(_twins(mounts, source)) if self.pool.format in _NFS else (),
             unit=unit,
             warnings=unit.warnings,
             real=self.pool.path,
@@ -286,14 +287,15 @@ def _servers(mount: Mount) -> set[str]:
     return {_parts(mount.source)[0], *map(network.plain, said)}
 
 
-def _twins(
-    mounts: t.Sequence[Mount], source: str, names: t.Callable[[], t.Sequence[str]]
-) -> t.Iterator[str]:
-    """The names under which an NFS server is mounted that are others than that of a source."""
+def _twins(mounts: t.Sequence[Mount], source: str) -> t.Iterator[str]:
+    """The names of servers that are mounted and may be that of a source under another name.
+
+    Whether they are, only the kernel finds out, which asks servers for who they are.
+    """
     for mount in mounts:
         there, server = mount.source.partition(":")[0], source.partition(":")[0]
         shared = mount.format in ("nfs", "nfs4") and _APART not in mount.options
-        if shared and there != server and _servers(mount) & set(names()):
+        if shared and there != server:
             yield there
 
 

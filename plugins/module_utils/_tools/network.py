@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from .._host import Reader
 
@@ -28,8 +29,22 @@ def known_as(host: Reader, server: str) -> list[str]:
     name = plain(server)
     if not name or is_address(name):
         return [name] if name else []
-    found = host.addresses(name)
-    return list(dict.fromkeys([name, *map(plain, found)]))
+    return list(dict.fromkeys([name, *map(plain, host.addresses(name))]))
+
+
+def all_of(host: Reader, server: str) -> list[str]:
+    """The same, and of this host all of its addresses."""
+    found, own = known_as(host, server), _own(host)
+    here = own if any(each in own for each in found) else []
+    return list(dict.fromkeys([*found, *here]))
+
+
+def _own(host: Reader) -> list[str]:
+    """The addresses of this host."""
+    found = re.findall(r"\|-- (\S+)\n\s*/32 host LOCAL", host.read("/proc/net/fib_trie") or "")
+    lines = (host.read("/proc/net/if_inet6") or "").splitlines()
+    six = [ipaddress.IPv6Address(bytes.fromhex(line.split()[0])) for line in lines]
+    return list(dict.fromkeys([*found, *map(str, six)]))
 
 
 def is_address(server: str) -> bool:
