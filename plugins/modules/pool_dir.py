@@ -24,7 +24,7 @@ extends_documentation_fragment:
 options:
   path:
     description:
-      - The directory, an absolute path without V(.) and V(..).
+      - The directory, an absolute path without V(..). Doubled slashes, parts that are V(.) and a slash at the end mean nothing.
       - Required if O(state) is V(present) or V(active).
     type: path
   cow:

@@ -30,7 +30,7 @@ options:
     type: path
   path:
     description:
-      - Where the file system is mounted, an absolute path without V(.), V(..) and symbolic links. It is made if it is missing, and is
+      - Where the file system is mounted, an absolute path without V(..) and symbolic links. It is made if it is missing, and is
         empty otherwise.
       - Required if O(state) is V(present) or V(active).
     type: path

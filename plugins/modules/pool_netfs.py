@@ -34,7 +34,7 @@ options:
     type: str
   path:
     description:
-      - Where it is mounted, an absolute path without V(.), V(..) and symbolic links. It is made if it is missing, and is empty otherwise.
+      - Where it is mounted, an absolute path without V(..) and symbolic links. It is made if it is missing, and is empty otherwise.
       - Required if O(state) is V(present) or V(active).
     type: path
   format:

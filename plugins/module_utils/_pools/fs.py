@@ -14,7 +14,7 @@ from .._host import Node, Reader
 from .._kernel import Mount
 from .._model import Claim, Device, Offer, Permissions, Place, Pool, Seen
 from .._plan import Steps
-from .._tools import block, files, fs, units
+from .._tools import block, files, fs, packages, units
 from .._volumes.files import Files
 from .base import Backend
 
@@ -219,8 +219,8 @@ class Fs(Backend[SeenFileSystem]):
         if not seen.tool:
             raise self.nothing(
                 f"{self._device} {there}, and this host has no {tool or 'tool'} that makes "
-                f"file systems of format {self.pool.format}. Install it (the role host does), or "
-                "make the file system by other means."
+                f"file systems of format {self.pool.format}. {packages.way([tool])} Or make the "
+                "file system by other means."
             )
         if seen.rehearsed:
             raise self.nothing(
