@@ -191,7 +191,7 @@ def test_what_is_in_use_stays(pool: Driven) -> None:
     refused(
         pool,
         (volumes(*({"name": name, "state": "absent"} for name in uses)), *words),
-        (deleted, *words, "/srv/pool is above /srv/pool/mnt, which is a mount point"),
+        (deleted, *words, "which is a mount point"),
     )
     pool.sh("pkill sleep; umount /srv/pool/mnt /mnt/there; losetup -D; rm /srv/other/child")
     four(pool, deleted)

@@ -31,6 +31,7 @@ users       name: number, of users and of groups alike
 programs    what the host has
 commands    program: {code, errors} where it fails
 files       path: text, for what the kernel or udev tells there; folders: path: names
+dead        what a look never ends of
 addresses   name of a server: its addresses
 exports     what showmount tells of a server
 targets     what iscsiadm tells of the targets of a server
@@ -52,6 +53,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils import _registr
 from ansible_collections.poolwright.storage.plugins.module_utils._host import (
     ZEROS,
     Entry,
+    HostError,
     Node,
     Reader,
 )
@@ -276,6 +278,8 @@ class FakeHost(Reader):
 
     def leads(self, paths: t.Collection[str]) -> dict[str, File]:
         """What is in the directories that the case tells of."""
+        if self.said.get("dead"):
+            raise HostError(f"{self.said['dead']}: no answer")
         there = {
             os.path.normpath(f"{folder}/{name}"): self._identity(f"{folder}/{name}", said)
             for folder, what in self._get("paths").items()

@@ -14,7 +14,7 @@ import re
 import typing as t
 from dataclasses import replace
 
-from .._host import Entry, Node, Reader
+from .._host import Entry, HostError, Node, Reader
 from .._model import UNFINISHED, Claim, File, Permissions, Refused, Volume
 from .._plan import Steps, call
 from .._size import round_up, show
@@ -32,6 +32,7 @@ class Files(base.Volumes):
         self._directory: File | None = None
         self._stray = ""
         self._leftovers: list[File] = []
+        self._unknown = ""
         self.foreign: list[str] = []  # unfinished files that this host does not make
         self._hidden: dict[str, str] = {}
         self._space = (0, 0)
@@ -50,8 +51,16 @@ class Files(base.Volumes):
         self.foreign = [name for name in made if f"{self.path}/{name}" not in own]
         self._hidden = {e.name: e.hidden for e in entries if e.hidden}
         shown = [e for e in entries if e.node and not _MADE.fullmatch(e.name)]
-        below = qemu_img.needs(host, self.path, shown)
+        below = self._below(host, shown)
         return [self._volume(entry, below.get(entry.name, ())) for entry in shown]
+
+    def _below(self, host: Reader, entries: t.Sequence[Entry]) -> dict[str, tuple[File, ...]]:
+        """What images are based on; a server that is dead is in the way of removals only."""
+        try:
+            return qemu_img.needs(host, self.path, entries)
+        except HostError as error:
+            self._unknown = str(error)
+            return {}
 
     def _volume(self, entry: Entry, below: tuple[File, ...]) -> Volume:
         node, path = t.cast(Node, entry.node), f"{self.path}/{entry.name}"
@@ -157,6 +166,8 @@ class Files(base.Volumes):
         text += show(capacity)
         # A raw file may grow below a guest; a tool works on an image only while nobody else does.
         alone = shrink or seen.format != "raw"
+        if shrink:
+            self._known(seen, "shrunk")
         risk, claims = "shrink" if shrink else "", _alone(seen) if alone else ()
         place = self._place()
         if seen.format == "raw":
@@ -197,6 +208,7 @@ class Files(base.Volumes):
                 "leave it out of the task."
             )
         assert seen.file
+        self._known(seen, "removed")
         link = f", a link to {files.shown(seen.link)}" if seen.link else ""
         text = f"remove volume {files.shown(seen.name)}{link}"
         risk = "delete" if seen.data else ""
@@ -217,6 +229,14 @@ class Files(base.Volumes):
             raise Refused(f"Nothing was changed: {files.led(self.path, self._stray)}")
         assert self._directory
         return self._directory
+
+    def _known(self, seen: Volume, what: str) -> None:
+        if self._unknown:
+            raise Refused(
+                f"Nothing was changed: volume {files.shown(seen.name)} is not {what}, because it "
+                f"cannot be told whether images are based on it: {self._unknown}. Make that "
+                "answer, then run the task again."
+            )
 
     def _has_tool(self, name: str) -> None:
         if not self._tool:
