@@ -207,12 +207,12 @@ class Files(base.Volumes):
                 f"Nothing was changed: {seen.path} is a directory. Remove it by other means, or "
                 "leave it out of the task."
             )
-        assert seen.file
         self._known(seen, "removed")
         link = f", a link to {files.shown(seen.link)}" if seen.link else ""
         text = f"remove volume {files.shown(seen.name)}{link}"
         risk = "delete" if seen.data else ""
-        yield files.remove_from(self._place(), seen.file, text, risk=risk, claims=_alone(seen))
+        file = t.cast(File, seen.file)
+        yield files.remove_from(self._place(), file, text, risk=risk, claims=_alone(seen))
 
     def removal(self, leaving: t.Sequence[Volume]) -> t.Sequence[Volume]:
         """Links go first, while it can be seen what they lead to."""
@@ -227,8 +227,7 @@ class Files(base.Volumes):
         """The directory, to write to."""
         if self._stray:
             raise Refused(f"Nothing was changed: {files.led(self.path, self._stray)}")
-        assert self._directory
-        return self._directory
+        return t.cast(File, self._directory)
 
     def _known(self, seen: Volume, what: str) -> None:
         if self._unknown:
