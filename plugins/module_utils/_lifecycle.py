@@ -300,6 +300,7 @@ def _want(
         return
     if capacity != there.capacity:
         yield from _resize(volumes, there, capacity, allow, above)
+    yield from volumes.retype(there, wish.format)
     yield from volumes.allocate(there, allocation)
     yield from volumes.permit(there, wish.permissions)
 

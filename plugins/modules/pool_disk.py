@@ -66,6 +66,7 @@ notes:
   - A partition grows into the gap behind it. It never moves.
   - A new partition is blank. What was there before, such as an old volume group, is wiped before there is a partition, so that
     nothing wakes up.
+  - A partition of type V(linux) becomes V(linux-lvm) or V(linux-raid) where the task says so. No other type is changed.
   - When a disk with a V(gpt) table has grown, the table is led to the new end with the first volume that needs it.
   - A libvirt daemon lists the partitions of a disk that is named by a link, but cannot itself make or remove them there. The modules
     of this collection can.

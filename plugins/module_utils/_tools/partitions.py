@@ -195,6 +195,16 @@ def make(device: Device, label: str, part: Part, logical: bool) -> Action:
     return _parted(device, text, *argv, claims=_beside(device))
 
 
+def flag(there: str, format: str) -> str:
+    """parted's word for what makes a plain partition one of a format; "" where there is none."""
+    return _FLAGS.get(format, "") if there == "linux" else ""
+
+
+def set_flag(device: Device, number: int, flag: str) -> Action:
+    text = f"set the type of partition {number} on {device.path} to {flag}"
+    return _parted(device, text, "set", str(number), flag, "on", claims=_beside(device))
+
+
 def remove(device: Device, number: int, kernel: t.Iterable[Device]) -> Action:
     """Removes a partition, which is ``kernel`` to the kernel."""
     text = f"remove partition {number} from {device.path}"

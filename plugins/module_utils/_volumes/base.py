@@ -119,6 +119,10 @@ class Volumes(abc.ABC):
         """Steps to the permissions that are wanted."""
         return files.permissions(seen.path, wanted, seen.permissions)
 
+    def retype(self, seen: Volume, format: str) -> Steps:
+        """Gives a volume the format that is wanted, where that changes no data."""
+        return iter(())
+
     def allocate(self, seen: Volume, allocation: int) -> Steps:
         """Reserves space for the first bytes of a volume that has less."""
         return iter(())

@@ -222,7 +222,7 @@ class Partitions(base.Volumes):
         taken: t.Collection[str],
     ) -> str:
         for there in seen.values():
-            same = self.same(there, wish.format) if wish.format else there.format in PLAIN
+            same = _same(there, wish.format) if wish.format else there.format in PLAIN
             if same and there.capacity == count and there.name not in taken:
                 return there.name
         name = space.next_name(count, taken)
@@ -238,8 +238,7 @@ class Partitions(base.Volumes):
         return self.table.sector if self.table else 512
 
     def same(self, there: Volume, format: str) -> bool:
-        fat = {"fat16", "fat32"}  # GPT has one type for both
-        return format in ("none", there.format) or {format, there.format} <= fat
+        return _same(there, format) or partitions.flag(there.format, format) != ""
 
     def faults(self, wanted: base.Wanted) -> t.Iterator[str]:
         label = self.table.label if self.table else ""
@@ -305,6 +304,12 @@ class Partitions(base.Volumes):
         kernel = self.kernel.get(seen.number, ())
         yield from partitions.resize(self.device, seen.number, sectors, risk, kernel)
 
+    def retype(self, seen: Volume, format: str) -> Steps:
+        """parted sets the type of a new partition after it has made it, and can be interrupted."""
+        flag = partitions.flag(seen.format, format)
+        if flag:
+            yield partitions.set_flag(self.device, seen.number, flag)
+
     def delete(self, seen: Volume) -> Steps:
         self._only_listed()
         yield partitions.remove(self.device, seen.number, self.kernel.get(seen.number, ()))
@@ -348,6 +353,11 @@ class Partitions(base.Volumes):
 
     def settle(self) -> Steps:
         yield partitions.settle()
+
+
+def _same(there: Volume, format: str) -> bool:
+    fat = {"fat16", "fat32"}  # GPT has one type for both
+    return format in ("none", there.format) or {format, there.format} <= fat
 
 
 def known(host: Reader, disk: Device, table: partitions.Table) -> list[Device]:
