@@ -177,8 +177,8 @@ def test_what_images_are_based_on_stays(pool: Driven) -> None:
 def test_what_is_in_use_stays(pool: Driven) -> None:
     """By whatever name it is used: a bind mount, a loop device, an image in another pool."""
     pool.sh(
-        "mkdir /srv/other /mnt/there && cd /srv/pool && truncate -s 1M bound base && "
-        "mkfs.ext4 -q looped 8M && mkdir /srv/pool/mnt && mount -o loop looped mnt && "
+        "mkdir /srv/other /mnt/there && cd /srv/pool && truncate -s 1M bound base looped && "
+        "losetup -f looped && mkdir mnt && mount -t tmpfs none mnt && "
         "mount --bind /srv/pool /mnt/there && "
         "qemu-img create -q -f qcow2 -b /srv/pool/base -F raw /srv/other/child"
     )
