@@ -174,6 +174,7 @@ def test_what_images_are_based_on_stays(pool: Driven) -> None:
     assert pool.sh("ls -A /srv/pool") == ""
 
 
+@on_one_host
 def test_what_is_in_use_stays(pool: Driven) -> None:
     """By whatever name it is used: a bind mount, a loop device, an image in another pool."""
     pool.sh(
