@@ -249,20 +249,19 @@ def test_a_new_partition_is_blank(each_host: Driven) -> None:
 
 
 @on_one_host
-@pytest.mark.parametrize("label", ["gpt", "dos"])
+@pytest.mark.parametrize("label", ["dos", pytest.param("gpt", marks=thorough)])
 def test_what_a_guest_writes(each_host: Driven, label: str) -> None:
-    """Signatures in a partition, here of VMFS and of LUKS, never change what the pool is."""
+    """A signature in a partition, here of VMFS, never changes what the pool is."""
     host, n = each_host, kernel_name(each_host, blank(0))
     made = task("pool_disk", **DATA, format=label, allow=["overwrite"])
     wanted = volumes(row(f"{n}1", "100M"))
     host.tasks(made, wanted)
-    for magic in (r"\015\320\001\300", r"LUKS\272\276\000\002"):
-        host.sh(f"printf '{magic}' > /dev/{n}1; sync")
-        before = host.sh(f"sha256sum < {blank(0)}")
-        found = host.tasks(made, wanted, task("pool_info", name="data", volumes=True))
-        assert [each["changed"] for each in found] == [False] * 3
-        assert [volume["name"] for volume in found[2]["pools"][0]["volumes"]] == [f"{n}1"]
-        assert host.sh(f"sha256sum < {blank(0)}") == before
+    host.sh(f"printf '\\015\\320\\001\\300' > /dev/{n}1; sync")
+    assert "VMFS" in host.sh(f"wipefs --no-act {blank(0)}")
+    before = host.sh(f"head -c 2M {blank(0)} | sha256sum")
+    found = host.tasks(made, wanted)
+    assert [each["changed"] for each in found] == [False, False]
+    assert host.sh(f"head -c 2M {blank(0)} | sha256sum") == before
     host.tasks(GONE)
     assert host.sh(str(BLANK["shell"]), check=False).strip() == BLANK["says"]
 
@@ -272,9 +271,8 @@ def test_what_a_guest_writes(each_host: Driven, label: str) -> None:
 def test_a_disk_that_has_grown(each_host: Driven, sector: int) -> None:
     """The table moves its end along, as part of the plan, when a partition needs that."""
     host = each_host
-    loop = host.sh(
-        f"truncate -s 300M /root/disk; losetup -b {sector} -f --show -P /root/disk"
-    ).strip()
+    host.sh("rm -f /root/disk; truncate -s 300M /root/disk")
+    loop = host.sh(f"losetup -b {sector} -f --show -P /root/disk").strip()
     n = loop.rpartition("/")[2] + "p"
     made = task("pool_disk", name="data", device=loop)
     host.tasks(made, volumes(row(f"{n}1", "100M")))
