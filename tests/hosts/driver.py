@@ -20,7 +20,7 @@ import time
 import typing as t
 
 from ansible.module_utils import basic
-from ansible_collections.poolwright.storage.plugins.module_utils import _plan, _run, _writer
+from ansible_collections.poolwright.storage.plugins.module_utils import _model, _plan, _run, _writer
 
 Task = t.Mapping[str, t.Any]
 MODULES = "ansible_collections.poolwright.storage.plugins.modules"
@@ -102,14 +102,14 @@ def _perform(
         _plan.apply(plan[:after], writer)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def held(self: _writer.Writer, wanted: tuple[_plan.Claim, ...]) -> t.Any:
+    def held(self: _writer.Writer, wanted: tuple[_model.Claim, ...]) -> t.Any:
         if fault and fault[0] == len(claims):
             shell(fault[1])
         claims.append([claim.alone for claim in wanted])
         return holding(self, wanted)
 
     _run.Module.execute = counted  # type: ignore[method-assign]
-    _writer.Writer.holding = held  # type: ignore[method-assign]
+    _writer.Writer.holding = held  # type: ignore[method-assign, assignment]
     if after is not None:
         _run.apply = killed  # type: ignore[attr-defined]
     try:
