@@ -35,11 +35,11 @@ BACKENDS: t.Mapping[str, type[Backend[t.Any]]] = {
 
 
 def backend(pool: Pool, given: t.Mapping[str, t.Any]) -> Backend[t.Any]:
-    """The backend of a pool of any type; raises `Refused` where the type is not known."""
+    """The backend of a registered pool of any type; raises `Refused` where that is not known."""
     kind = BACKENDS.get(pool.type)
     if kind is None:
         raise Refused(
             f"Nothing was changed: pool {pool.name} is of type {pool.type}, which this collection "
             "does not know."
         )
-    return kind(pool, given)
+    return kind(pool, given, pool)
