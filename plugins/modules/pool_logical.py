@@ -26,13 +26,15 @@ options:
       - The disks or partitions that make up the group. Take names that stay, such as those in C(/dev/disk/by-id).
       - Needed to make the group. If it is given later, it lists all of them; one that is no member yet is added.
       - A member that is not listed is an error. This module never reduces a group.
-      - They are compared by what they are, not by how they are spelled.
+      - They are compared by what they are, not by how they are spelled. Each is named once.
+      - Their sectors are of one size, and each has room for at least one extent.
     type: list
     elements: path
   volume_group:
     description:
       - The name of the group, with up to 127 letters, digits and C(+ _ . -).
       - If it is not given, it is O(name).
+      - Nothing else in C(/dev) can have the name. Where two groups have it, the task is refused and names both.
     type: str
   extent_size:
     description:
@@ -49,7 +51,8 @@ notes:
   - The definition names the group and no devices, because libvirt only finds a device there if LVM spells it in the same way, and
     kernel names change from boot to boot.
   - Thin pools and thin volumes are shown and never endangered. libvirt does not show them.
-  - A group of which a device is missing is an error that names the device.
+  - A group of which a device is missing is an error that names the device. So is one that is exported or belongs to another host.
+    O(state=absent) forgets the pool of such a group and leaves the group as it is.
   - A group with an open volume is not stopped.
   - With O(state=deleted) the group goes with its volumes, and the devices are blank again.
 author:

@@ -29,7 +29,8 @@ options:
     description:
       - The name of the volume, which for a file is the file's name.
       - It has no slash, no control character and at most 255 bytes, and does not begin or end with a blank. The name of a logical
-        volume has up to 127 letters, digits and C(+ _ . -). A partition has the name that the kernel gives it, such as V(sdb1).
+        volume has letters, digits and C(+ _ . -), with the name of its group up to 124 of them, and is none that LVM keeps for
+        itself, such as V(snapshot1) or V(a_rimage). A partition has the name that the kernel gives it, such as V(sdb1).
       - Only for a partition it can be left out. It then is one of exactly that O(capacity) and O(format) which is there, and where
         there is none, a new one that gets the next free name. RV(volume.name) tells it. Give the name where it matters which of
         several partitions of one size it is.
@@ -54,8 +55,7 @@ options:
       - V(50%) is a share of the whole pool. V(100%FREE) is a share of what is free, for logical volumes and partitions only; what the
         volume has already counts as free. For a new partition it is a share of the largest gap.
       - A larger size grows the volume. A smaller one is refused without O(allow=shrink).
-      - What is in the volume is not resized with it. C(lvreduce) of Debian 13 refuses to cut off a file
-        system that is larger; older ones do not look.
+      - What is in the volume is not resized with it. Make a file system smaller before its volume.
     type: str
   allocation:
     description:
