@@ -81,6 +81,7 @@ mounted() {
     mkdir /mnt/o/in
     echo precious | tee /mnt/o/in/file >/mnt/o/file
 }
+configured() { cp /etc/lvm/lvmlocal.conf /run; echo "devices { $1 }" >/etc/lvm/lvmlocal.conf; }
 group() { vgcreate -q -y o $D; lvcreate -q -y --extents 1 --name v o; }
 written() { # bytes in octal, place
     printf "$1" | dd of=$D bs=1 seek=$2 conv=notrunc status=none
@@ -121,9 +122,8 @@ while read -r path _; do case $path in /*) swapoff $path;; esac; done </proc/swa
 for served in /sys/kernel/config/target/core/*/o; do [ ! -d $served ] || rmdir $served; done
 for loop in /sys/block/loop*/loop; do [ ! -d $loop ] || losetup -D; done
 for array in /sys/block/md*; do [ ! -d $array ] || mdadm --stop /dev/${array##*/}; done
-for file in /etc/lvm/lvmlocal.conf /etc/lvm/devices/system.devices; do
-    [ ! -e $file ] || rm $file
-done
+[ ! -e /run/lvmlocal.conf ] || mv /run/lvmlocal.conf /etc/lvm/lvmlocal.conf
+[ ! -e /etc/lvm/devices/system.devices ] || rm /etc/lvm/devices/system.devices
 for map in /dev/mapper/o /dev/mapper/o-* /dev/mapper/dup-*; do
     [ ! -e $map ] || dmsetup remove $map
 done
@@ -260,20 +260,11 @@ OWNERS = [
         "(part of|belongs to) volume group dup",
     ),
     Owner(
-        "a volume group that a filter hides",
-        "group; vgchange -q -a n o; "
-        """printf 'devices { global_filter = [ "r|.*|" ] }' >/etc/lvm/lvmlocal.conf""",
+        "a volume group that a filter or the devices file hides",
+        "group; vgchange -q -a n o; configured 'global_filter = [ \"r|.*|\" ]'",
         HIDDEN,
         TAKEN,
         quick=("disk",),
-    ),
-    Owner(
-        "a volume group that the devices file hides",
-        "group; vgchange -q -a n o; "
-        "printf 'devices { use_devicesfile = 1 }' >/etc/lvm/lvmlocal.conf; "
-        "lvmdevices -q --adddev $E",
-        HIDDEN,
-        TAKEN,
     ),
     Owner(
         "a volume group beside a leftover backup GPT",
@@ -317,7 +308,7 @@ OWNERS = [
     ),
     Owner(
         "a member of a ZFS pool",
-        r"for i in $(seq 128 143); do written '\014\261\272' $((i * 1024)); done",
+        r"for i in $(seq 128 133); do written '\014\261\272' $((i * 1024)); done",
         "a member of a ZFS pool",
     ),
     Owner("a member of a Ceph cluster", "written 'bluestore block device' 0", "a Ceph cluster"),
