@@ -99,6 +99,26 @@ served() {
         echo 1 >$core/fileio_0/o/enable
     fi
 }
+zfs() { # a label for old libblkid, which looks at uberblocks, and for new, which reads the list
+    python3 - $D <<'END'
+import struct, sys
+def text(word):
+    return struct.pack(">I", len(word)) + word.encode() + bytes(-len(word) % 4)
+def pair(name, kind, value):
+    body = text(name) + struct.pack(">II", kind, 1) + value
+    return struct.pack(">II", len(body) + 8, len(body) + 8) + body
+numbers = {"version": 5000, "state": 0, "txg": 4, "pool_guid": 1, "guid": 2}
+pairs = [pair(name, 8, struct.pack(">Q", value)) for name, value in numbers.items()]
+with open(sys.argv[1], "r+b") as disk:
+    for place in (0, 1 << 18):
+        disk.seek(place + (1 << 14))
+        disk.write(b"\1\1\0\0" + struct.pack(">II", 0, 1) + pair("name", 9, text("tank")))
+        disk.write(b"".join(pairs) + bytes(8))
+        for number in range(4):
+            disk.seek(place + (1 << 17) + number * 1024)
+            disk.write(struct.pack("<QQ", 0x00BAB10C, 5000))
+END
+}
 array() { echo y | mdadm --create /dev/md/o --level=1 --raid-devices=2 --run $D missing; }
 two_of_btrfs() { mkfs.btrfs -q -f -d raid0 -m raid0 $E $D; }
 locked() { # the key is in the open: only its kind matters
@@ -308,7 +328,7 @@ OWNERS = [
     ),
     Owner(
         "a member of a ZFS pool",
-        r"for i in $(seq 128 133); do written '\014\261\272' $((i * 1024)); done",
+        "zfs",
         "a member of a ZFS pool",
     ),
     Owner("a member of a Ceph cluster", "written 'bluestore block device' 0", "a Ceph cluster"),
