@@ -153,7 +153,6 @@ def test_a_fault_before_a_step(each_host: Driven, name: str) -> None:
     assert found
     faults = [f"{each['kind']} before {each['step']}: {f}" for each in found for f in wrong(each)]
     assert not faults, "\n".join(faults)
-    host.drive("faulty_end", restore=RESTORE)
     assert digest(host) == others
 
 
