@@ -63,12 +63,6 @@ SERVE_EMPTY = f"""targetcli >/dev/null 2>&1 <<X
     exit
 X
 """
-OTHER = "192.0.2.8"
-LOGIN = f"""
-    ip address replace {OTHER}/32 dev lo
-    iscsiadm --mode node --targetname {IQN}:plain --portal {OTHER}:3260,1 --op new
-    iscsiadm --mode node --targetname {IQN}:plain --portal {OTHER}:3260,1 --login
-"""
 
 # What libvirt makes of sessions and LUNs is tried with it, on Debian 12.
 with_libvirt = pytest.mark.parametrize(
@@ -232,74 +226,6 @@ def test_a_dead_server(served: Driven) -> None:
     assert found["seconds"] < 75
     served.sh(f"ip address add {SERVER}/32 dev lo")
     served.tasks(task("pool_iscsi", **DISKS), task("pool_iscsi", name="disks", state="deleted"))
-
-
-def mapped(host: Driven, backstore: str, lun: int) -> None:
-    """Puts another disk behind a LUN; "" takes it away."""
-    luns = f"/iscsi/{IQN}:plain/tpg1/luns"
-    host.sh(f"targetcli {luns} delete lun{lun} >/dev/null", check=False)
-    if backstore:
-        host.sh(f"targetcli {luns} create /backstores/fileio/{backstore} lun={lun} >/dev/null")
-
-
-def twice(host: Driven) -> str:
-    """The warnings of a task that changes something, and nothing the second time."""
-    first, second = host.tasks(*[task("pool_iscsi", **DISKS)] * 2)
-    assert first["changed"], first
-    assert not second["changed"], second
-    return str(first["warnings"])
-
-
-@with_libvirt
-def test_luns_that_go_and_change(served: Driven) -> None:
-    host, path = served, f"{LUN}-5"
-    mapped(host, "lun0", 5)
-    host.tasks(task("pool_iscsi", **DISKS))
-    mapped(host, "", 5)
-    assert f"{path} (unit:0:0:5) of pool disks is gone from its server" in twice(host)
-    host.sh(
-        "truncate -s 48M /var/lib/lun/3; targetcli /backstores/fileio create lun3 /var/lib/lun/3"
-    )
-    mapped(host, "lun3", 5)
-    assert f"Volume {path} is disk " in twice(host)
-    if host.libvirt:
-        assert f"{48 << 20}" in host.sh("virsh vol-dumpxml --pool disks unit:0:0:5")
-    mapped(host, "lun1", 5)
-    twice(host)
-    mapped(host, "lun0", 5)  # which is as large
-    assert "(unit:0:0:5) of pool disks is another disk than before" in twice(host)
-    info = host.tasks(task("volume_info", pool="disks", name="unit:0:0:5"))[0]["volumes"][0]
-    key = host.sh("/lib/udev/scsi_id --allowlisted --device=$(readlink -f " + path + ")").strip()
-    assert info["key"] == key
-    if host.libvirt:
-        assert key in host.sh("virsh vol-dumpxml --pool disks unit:0:0:5")
-    host.tasks(task("pool_iscsi", name="disks", state="deleted"))
-
-
-@with_libvirt
-def test_others_at_the_target(served: Driven) -> None:
-    """A pool is left, and comes back, while others are logged in to its target."""
-    host = served
-    host.tasks(task("pool_iscsi", **DISKS))
-    host.sh(LOGIN)
-    host.sh(f"mkfs.ext4 -q {LUN}-0 && mkdir -p /mnt/lun && mount {LUN}-0 /mnt/lun")
-    held = failed(host, task("pool_iscsi", name="disks", state="absent"))[0]
-    assert f"{LUN}-0 is mounted at /mnt/lun" in held
-    host.sh("umount /mnt/lun")
-    host.sh(f"udevadm settle; wipefs --all {LUN}-0")
-    four(
-        host,
-        task("pool_iscsi", name="disks", state="absent"),
-        sh(
-            f"{SESSIONS}; cat /sys/class/iscsi_connection/*/persistent_address",
-            f"{IQN}:plain\n{OTHER}",
-        ),
-        task("pool_iscsi", **DISKS),
-        still(task("pool_iscsi", **DISKS)),
-        task("pool_iscsi", name="disks", state="inactive", autostart=False),
-        task("pool_iscsi", name="disks", state="deleted"),
-        sh(SESSIONS, f"{IQN}:plain"),
-    )
 
 
 @with_libvirt
