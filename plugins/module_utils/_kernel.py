@@ -92,7 +92,7 @@ def read_mounts(text: str, elsewhere: str = "") -> list[Mount]:
                 kind,
                 plain(source),
                 options,
-                frozenset(group for way, _, group in peers if way in ("shared", "master")),
+                frozenset(group for way, dummy, group in peers if way in ("shared", "master")),
                 elsewhere,
             )
         )

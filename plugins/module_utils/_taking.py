@@ -307,7 +307,7 @@ class _Room:
 def _layers(mount: Mount) -> t.Iterator[str]:
     """The directories that an overlay is made of."""
     for option in mount.options if mount.format == "overlay" else ():
-        key, _, value = option.partition("=")
+        key, value = option.partition("=")[::2]
         if key in ("lowerdir", "upperdir", "workdir"):
             yield from value.split(":")
 
@@ -326,7 +326,7 @@ def _where(place: Place, paths: t.Sequence[str]) -> str:
 
 def _holder(holder: Device) -> Use:
     """A device on top of another one; device mapper tells by its uuid what it is for."""
-    kind, _, rest = holder.uuid.partition("-")
+    kind, rest = holder.uuid.partition("-")[::2]
     if kind == "LVM":
         return Use(f"part of logical volume {holder.path}", group_use(rest[:32]))
     words = {

@@ -265,7 +265,7 @@ class Writer(Reader):
         """
         self.run(argv)
         with self._looking(path), _alone(path) as file:
-            number, _, _ = identify(file)
+            number = identify(file)[0]
             if not (self.read(f"/sys/dev/block/{number}/dm/uuid") or "").startswith(uuid):
                 raise HostError(f"{path}: it is not what has just been made")
             zero_both_ends(file)

@@ -225,7 +225,7 @@ class FakeHost(Reader):
 
     def _inside(self, path: str) -> Said | None:
         """What a case says of an entry of a directory."""
-        folder, _, name = path.rpartition("/")
+        folder, name = path.rpartition("/")[::2]
         inside = (self._get("paths").get(folder) or {}).get("inside", {})
         return inside.get(name) if isinstance(inside, dict) else None
 
@@ -458,7 +458,7 @@ class FakeHost(Reader):
     def _members(self, group: Said) -> list[dict[str, str]]:
         """The devices of a group; where nothing else is said, all that is free is on the first."""
         first, *rest = group["devices"]
-        frees = group.get("frees", [group.get("free", GIB), *(0 for _ in rest)])
+        frees = group.get("frees", [group.get("free", GIB), *(0 for dummy in rest)])
         return [
             {**self._device(path), "pv_free": str(free), "pv_allocatable": "allocatable"}
             for path, free in zip([first, *rest], frees)

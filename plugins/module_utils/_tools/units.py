@@ -115,7 +115,7 @@ def _octal(match: t.Match[str]) -> str:
 
 def _device(source: str) -> str:
     """A source as a path, where fstab names it by what is on it."""
-    tag, _, value = source.partition("=")
+    tag, value = source.partition("=")[::2]
     known = tag in ("UUID", "LABEL", "PARTUUID", "PARTLABEL", "ID")
     return f"/dev/disk/by-{tag.lower()}/{value.strip(chr(34))}" if known else source
 

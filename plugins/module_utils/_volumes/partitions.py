@@ -48,7 +48,7 @@ class Space(base.Room):
         self.placed: dict[str, partitions.Part] = {}
         usable = sum(self._usable(gap) for gap in self.gaps)
         # A share is of the whole disk, so that it stays what it was when there are partitions.
-        end = max([end for _, end in table.free] + [part.end for part in table.parts], default=MIB)
+        end = max([gap[1] for gap in table.free] + [part.end for part in table.parts], default=MIB)
         super().__init__((end // MIB - 1) * MIB, usable)
 
     def _usable(self, gap: Gap) -> int:
