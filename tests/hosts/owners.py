@@ -386,7 +386,7 @@ OWNERS = [
     ),
     Owner(
         "another disk with the name, where the name comes from content (``by-label``)",
-        "for disk in $D $E; do filled $disk; e2label $disk DATA; done; "
+        "for disk in $D $E; do mkfs.xfs -q -f -L DATA $disk; done; "
         "udevadm trigger $D $E; udevadm settle",
         "a name that comes from what is on the device",
         ("disk",),
@@ -395,8 +395,8 @@ OWNERS = [
     ),
     Owner(
         "nobody: a file system that is not mounted",
-        "filled $D",
-        "wipe ext4 from",
+        "mkfs.xfs -q -f $D",
+        "wipe xfs from",
         ("disk",),
         consent="overwrite",
     ),
