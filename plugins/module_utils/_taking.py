@@ -125,10 +125,10 @@ class _Room:
         for mount in self.mounts:
             words, token = f"mounted at {mount.target}", mount_use(mount.target)
             if mount.elsewhere:
-                words += f" in the mount namespace of {mount.elsewhere}"
                 # What is unmounted here goes there, too, where the kernel ties the two.
-                goes = any((mount.target, peer) in tied for peer in mount.peers)
-                token = token if goes else ""
+                if any((mount.target, peer) in tied for peer in mount.peers):
+                    continue
+                words, token = f"{words} in the mount namespace of {mount.elsewhere}", ""
             for number in block.numbers(self.host, mount):
                 yield number, Use(words, token)
             layer = Use(f"a layer of the overlay at {mount.target}")
@@ -284,11 +284,8 @@ class _Room:
             if kind == "LVM2_member":
                 yield from (use._replace(token=token) for use in self._lvm_member(device))
             elif kind in _MEMBERS or kind.endswith("_member"):
-                words = (
-                    f"a member of {_MEMBERS.get(kind, f'something larger ({kind})')}; if that is "
-                    f"not wanted any more, wipefs --all {device.path} gives it up"
-                )
-                yield Use(words, token)
+                what = _MEMBERS.get(kind, f"something larger ({kind})")
+                yield Use(f"a member of {what} ({_given_up(device, kind)})", token)
             elif kind == "btrfs":
                 count = self.host.integer(device.path, _BTRFS_DEVICES)
                 if count > 1:
@@ -299,9 +296,15 @@ class _Room:
             yield Use("prepared for LVM, and this host has no lvm2 to tell whose it is")
         elif not self.lvm.group_of(device.number) and device.number not in self.lvm.orphans:
             yield Use(
-                "a member of a volume group that LVM does not show on this host (another host's, "
-                "a damaged one, or one that a filter or the devices file hides)"
+                "a member of a volume group that LVM does not show on this host: another host's, "
+                "a damaged one, a guest's, or one that a filter or the devices file hides "
+                f"({_given_up(device, 'LVM2_member')})"
             )
+
+
+def _given_up(device: Device, kind: str) -> str:
+    """The way out where a member is not wanted any more; it takes no other signature away."""
+    return f"if it is not wanted any more: wipefs --all --types {kind} {device.path}"
 
 
 def _layers(mount: Mount) -> t.Iterator[str]:

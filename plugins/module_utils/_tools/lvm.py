@@ -30,6 +30,8 @@ _FIELDS = {
 
 Row = t.Dict[str, str]
 
+_LIMIT = 120  # seconds; a disk whose paths have all failed may never answer
+
 _POOLS = ("t", "d")  # the first character of lv_attr: a thin pool, a vdo pool
 
 
@@ -115,7 +117,7 @@ def look(host: Reader) -> Found:
         argv += ["--configreport", report, "--options", fields]
     groups: dict[str, Group] = {}
     orphans: set[str] = set()
-    for report in json.loads(host.ask(*argv))["report"]:
+    for report in json.loads(host.ask(*argv, limit=_LIMIT))["report"]:
         if report.get("vg"):
             group = _group(host, report)
             groups[group.uuid] = group
