@@ -37,7 +37,6 @@ PLACES = {
 }
 TAKEN = ("disk", "partition of the disk")
 VOLUMES = ("lv", "partition")
-DEVICES = ("disk", *VOLUMES)
 EVERYWHERE = (*TAKEN, *VOLUMES)
 
 

@@ -15,7 +15,6 @@ from test_states import digest
 ALLOW = ["delete", "interrupt", "overwrite", "shrink"]
 VICTIM = blank(0)
 OTHER = f"{DISK}d0000000"  # it holds ext4 with precious.txt
-LINK = "ln -sfn $(readlink -f {}) {}"
 
 
 def there(module: str, **args: Any) -> Result:

@@ -278,11 +278,6 @@ class Logical(Backend[SeenGroup]):
         return LogicalVolumes(self.pool.source)
 
 
-def _members(host: Reader, group: lvm.Group) -> t.Iterator[Device]:
-    for number, path in sorted(group.devices.items(), key=lambda item: item[1]):
-        yield block.known(host, path, number)
-
-
 def _active(group: lvm.Group) -> bool | None:
     """An empty group is as good as active, and cannot be stopped."""
     if not group.volumes:
