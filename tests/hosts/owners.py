@@ -158,14 +158,13 @@ OWNERS = [
         "a mount",
         "mounted",
         "mounted at /mnt/o",
-        quick=("partition of the disk",),
     ),
     Owner(
         "a mount in another mount namespace only",
         "filled $D; hold unshare --mount --propagation private "
         "sh -c 'mount $0 /mnt/o; exec sleep 1000' $D",
         "mounted at /mnt/o in the mount namespace of sleep",
-        quick=("disk", "lv"),
+        quick=("lv",),
     ),
     Owner(
         "a second mount in another mount namespace",
@@ -254,7 +253,7 @@ OWNERS = [
         "served",
         "served by this host's SCSI target",
         (*EVERYWHERE, "disk of the partition", "file", "file in fs"),
-        ("disk", "lv", "file"),
+        ("lv", "file"),
     ),
     Owner(
         "an active volume group",
@@ -299,7 +298,7 @@ OWNERS = [
         "a stopped md array",
         "array; mdadm --stop /dev/md/o",
         "a member of an md array, running or not",
-        quick=("disk", "partition"),
+        quick=("partition",),
     ),
     Owner(
         "a btrfs of several devices, mounted",
@@ -317,7 +316,7 @@ OWNERS = [
         "an open encrypted volume",
         "locked; printf secret | cryptsetup open --key-file - $D o",
         "opened as encrypted volume /dev/mapper/o",
-        quick=("disk", "lv"),
+        quick=("lv",),
     ),
     Owner(
         "a device mapper device over it",
