@@ -266,4 +266,4 @@ def test_what_others_changed_is_seen(libvirt_host: Driven) -> None:
         assert again["plan"] == [], script
         assert len(again["commands"]) <= 8
     host.tasks(task("pool_logical", name="guests", state="absent"))
-    host.sh(f"vgremove -qy guests && wipefs -aq {blank(1)}")
+    host.sh(f"vgremove -qy guests && blkdiscard --force {blank(1)}")

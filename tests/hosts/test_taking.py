@@ -9,7 +9,7 @@ from typing import Any
 
 import owners
 import pytest
-from conftest import EVERYTHING, Driven, Result, blank, on_one_host, task
+from conftest import EVERYTHING, Driven, Result, blank, on_one_host, task, thorough
 from owners import OWNERS, PLACES, Owner
 
 ALLOW = ["delete", "interrupt", "overwrite", "shrink"]
@@ -151,7 +151,9 @@ def crowded(each_host: Driven) -> Driven:
 
 
 @on_one_host
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "place", [pytest.param(place, marks=() if place == "fs" else thorough) for place in PLACES]
+)
 def test_nobody_loses(crowded: Driven, place: str) -> None:
     host = crowded
     kernel = host.sh(f"basename $(readlink -f {DATA})").strip()
@@ -200,6 +202,7 @@ umount /mnt/o
 """
 
 
+@thorough
 @on_one_host
 @pytest.mark.parametrize(("script", "options"), [(SUBVOLUMES, ["subvol=vms"]), (BOUND, None)])
 def test_a_part_is_not_all(crowded: Driven, script: str, options: list[str] | None) -> None:

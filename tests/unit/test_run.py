@@ -263,3 +263,8 @@ def test_the_role_installs_what_is_said_of_it() -> None:
     assert set(packages.PACKAGES.values()) & installed <= packages._ROLES
     assert packages.way(["mkfs.xfs"]).endswith("with the role poolwright.storage.host.")
     assert packages.way(["mkfs.btrfs"]) == "Install btrfs-progs (as Debian calls it)."
+
+
+def test_what_mount_finds_out_is_no_kind_of_file_system() -> None:
+    host = FakeHost({"programs": ["mount", "modprobe"], "files": {"/proc/filesystems": "\text4\n"}})
+    assert not list(packages.lacking(host, ("mount", "-t", "auto", "/dev/vdb", "/srv/data")))

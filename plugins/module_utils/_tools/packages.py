@@ -61,7 +61,7 @@ def lacking(host: Reader, argv: t.Sequence[str]) -> t.Iterator[str]:
         yield argv[0]
     if helper in PACKAGES and not host.has(helper):
         yield helper
-    elif kind and not _mountable(host, kind):
+    elif kind not in ("", "auto") and not _mountable(host, kind):
         yield f"the file system {kind} in its kernel"
 
 
@@ -75,7 +75,10 @@ def way(programs: t.Sequence[str]) -> str:
 
 
 def _mounted(argv: t.Sequence[str]) -> str:
-    """The kind of file system that a command mounts; "" where it does not say, or mounts none."""
+    """The kind of file system that a command mounts; "" where it does not say, or mounts none.
+
+    Where it is auto, mount itself finds out.
+    """
     if argv[0] != "mount" or len(argv) < 3:
         return ""
     if "-t" in argv:
