@@ -397,7 +397,7 @@ class FakeHost(Reader):
         return hex(self._disk(path).get("places", {}).get(kind, 0))
 
     def _parted(self, _script: str, path: str, *_words: str) -> str:
-        return str(self._get("disks")[self.real(path)].get("table", ""))
+        return str(self._get("disks")[self.real(path)]["table"])
 
     def _sfdisk(self, path: str) -> str:
         types = self._get("disks")[self.real(path)].get("types", {})

@@ -179,11 +179,7 @@ class Fs(Backend[SeenFileSystem]):
 
     def fit(self, seen: SeenFileSystem) -> None:
         path, mount = self.pool.path, seen.mount
-        if seen.real != path:
-            raise self.nothing(
-                f"{path} leads through a symbolic link, and libvirt would not know the mount "
-                f"again. Write path: {seen.real}."
-            )
+        fs.refuse_link(path, seen.real)
         if mount and not seen.active:
             raise self.nothing(
                 f"{mount.source} is mounted at {path}, where pool {self.pool.name} belongs. "

@@ -195,11 +195,7 @@ class Netfs(Backend[SeenRemote]):
         path, mount, source = self.pool.path, seen.mount, _source(self.pool)
         if seen.error:
             raise self.nothing(f"{seen.error}.")
-        if seen.real != path:
-            raise self.nothing(
-                f"{path} leads through a symbolic link, and libvirt would not know the mount "
-                f"again. Write path: {seen.real}."
-            )
+        fs.refuse_link(path, seen.real)
         if mount and not seen.active:
             raise self.nothing(
                 f"{mount.source} is mounted at {path}, where pool {self.pool.name} belongs with "

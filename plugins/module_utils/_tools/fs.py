@@ -10,7 +10,7 @@ import typing as t
 
 from .._host import LIMIT, Reader
 from .._kernel import Mount
-from .._model import Claim, Device, Place, Pool
+from .._model import Claim, Device, Place, Pool, Refused
 from .._plan import Action, mount_use, run
 
 # libvirt's default on Linux; a later option, such as exec, undoes an earlier one.
@@ -139,6 +139,15 @@ def is_below(path: str, above: str) -> bool:
 def below(mounts: t.Sequence[Mount], target: str) -> list[str]:
     """The mount points below a path."""
     return [mount.target for mount in mounts if mount.target.startswith(target.rstrip("/") + "/")]
+
+
+def refuse_link(path: str, real: str) -> None:
+    """Raises `Refused` where a mount point is not the path that the mount table would show."""
+    if real != path:
+        raise Refused(
+            f"Nothing was changed: {path} leads through a symbolic link, and libvirt would not "
+            f"know the mount again. Write path: {real}."
+        )
 
 
 def mount(
