@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-import runpy
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -14,5 +15,10 @@ ROOT = Path(__file__).parents[2]
 def test_the_guide_has_the_list() -> None:
     guide = (ROOT / "docs/docsite/rst/guide_safety.rst").read_text(encoding="utf-8")
     table = guide.partition("Begin of the table\n\n")[2].partition("\n.. End of the table")[0]
-    owners = runpy.run_path(str(ROOT / "tests/hosts/owners.py"))
-    assert table == owners["table"](), "copy what python tests/hosts/owners.py prints"
+    # By its file: ansible-test's finder of modules has no room for a script among the tests.
+    loader = SourceFileLoader("owners", str(ROOT / "tests/hosts/owners.py"))
+    spec = spec_from_loader("owners", loader)
+    assert spec, loader
+    owners = module_from_spec(spec)
+    loader.exec_module(owners)
+    assert table == owners.table(), "copy what python tests/hosts/owners.py prints"
