@@ -49,23 +49,6 @@ OWNERSHIP: Spec = {
     "group": {"type": "str"},
 }
 PERMISSIONS: Spec = {**OWNERSHIP, "label": {"type": "str"}}
-_VOLUME: Spec = {
-    "name": {"type": "str", "aliases": ["volume"]},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "capacity": {"type": "str"},
-    "allocation": {"type": "str"},
-    "format": {"type": "str"},
-    **OWNERSHIP,
-}
-VOLUME: Spec = {"pool": {"type": "str", "required": True}, **_VOLUME, **ALLOW, **LIBVIRT}
-VOLUMES: Spec = {
-    "pool": {"type": "str", "required": True},
-    "volumes": {"type": "list", "elements": "dict", "required": True, "options": _VOLUME},
-    "purge": {"type": "bool", "default": False},
-    **ALLOW,
-    **LIBVIRT,
-}
-
 # The file name NAME.xml.new must fit into the 255 bytes that file systems allow.
 LONGEST_NAME = 247
 _OCTAL = re.compile("(0o?)?[0-7]{1,4}")
@@ -187,29 +170,6 @@ def size_faults(params: Params, key: str) -> t.Iterator[str]:
             _size.parse(text)
         except ValueError as error:
             yield f"{key}: {error}"
-
-
-def volume_faults(params: Params, where: str = "") -> t.Iterator[str]:
-    """What is wrong with the options of one volume; ``where`` names it in a list."""
-    faults = [*name_faults(params.get("name"), "name", 255), *permission_faults(params)]
-    for key in ("capacity", "allocation"):
-        faults += size_faults(params, key)
-    if params.get("state") == "absent":
-        given = [
-            key for key in _VOLUME if key not in ("name", "state") and params.get(key) is not None
-        ]
-        faults += [f"{key}: belongs to state present, and state is absent" for key in given]
-    if params.get("name") is None:
-        faults += _nameless_faults(params)
-    yield from (f"{where}{fault}" for fault in faults)
-
-
-def _nameless_faults(params: Params) -> t.Iterator[str]:
-    """A volume without a name is known by its size."""
-    if params.get("state") == "absent":
-        yield "name: is missing, which says what volume goes"
-    elif "%" in str(params.get("capacity") or "%"):
-        yield "name: is missing, and capacity is not given as bytes, which could stand in for it"
 
 
 def path(params: Params, key: str, kept: str) -> str:

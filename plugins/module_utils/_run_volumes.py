@@ -9,9 +9,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from . import _lifecycle, _options, _registry, _results, _size, _taking
+from . import _lifecycle, _options, _registry, _results, _taking, _volume_options
 from ._host import Reader
-from ._model import Permissions, Pool, Refused, Seen, Stored, Volume
+from ._model import Pool, Refused, Seen, Stored, Volume
 from ._plan import Action, deciding, joined
 from ._pools import all as pools
 from ._pools.base import Backend
@@ -21,7 +21,7 @@ from ._volumes.base import Volumes, Wanted
 
 def run_volume() -> None:
     """The whole of ``main`` of the module volume."""
-    module = Module(_options.VOLUME, _volume_faults)
+    module = Module(_volume_options.VOLUME, _volume_options.volume_faults)
     task = _Task(module.params, [module.params], purge=False)
 
     def look(host: Reader) -> Look:
@@ -33,7 +33,7 @@ def run_volume() -> None:
 
 def run_volumes() -> None:
     """The whole of ``main`` of the module volumes."""
-    module = Module(_options.VOLUMES, _volumes_faults)
+    module = Module(_volume_options.VOLUMES, _volume_options.volumes_faults)
     task = _Task(module.params, module.params["volumes"], module.params["purge"])
     changed: dict[str, bool] = {}
 
@@ -45,28 +45,6 @@ def run_volumes() -> None:
         return seen
 
     perform(module, look)
-
-
-def _volume_faults(params: _options.Params) -> t.Iterator[str]:
-    yield from _options.libvirt_faults(params)
-    yield from _options.name_faults(params.get("pool"), "pool", _options.LONGEST_NAME)
-    yield from _options.volume_faults(params)
-
-
-def _volumes_faults(params: _options.Params) -> t.Iterator[str]:
-    yield from _options.libvirt_faults(params)
-    yield from _options.name_faults(params.get("pool"), "pool", _options.LONGEST_NAME)
-    rows = params.get("volumes")
-    rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    names = [row.get("name") for row in rows]
-    for number, row in enumerate(rows):
-        yield from _options.volume_faults(row, f"volumes[{number}]: ")
-        if row.get("name") is not None and row["name"] in names[:number]:
-            yield f"volumes[{number}]: name: {row['name']!r} is in the list twice"
-    if params.get("purge") and any(row.get("name") is None for row in rows):
-        yield "purge: belongs to a list in which every volume has a name"
-    if params.get("purge") and "delete" not in (params.get("allow") or ()):
-        yield "purge: removes volumes that are not listed, which needs allow: [delete]"
 
 
 class _Task:
@@ -117,7 +95,7 @@ class _Task:
             faults += _options.account_faults(host, row, where)
         if faults:
             raise Refused(f"Nothing was changed: {'; '.join(faults)}.")
-        return [_wanted(host, row, seen.get(row["name"])) for row in self.rows]
+        return [_volume_options.wanted(host, row, seen.get(row["name"])) for row in self.rows]
 
     @property
     def _takes_away(self) -> bool:
@@ -168,18 +146,6 @@ def _active_pool(
             f"{pool.type} pools are only listed."
         )
     return backend, volumes
-
-
-def _wanted(host: Reader, row: _options.Params, there: Volume | None) -> Wanted:
-    mode = there.permissions.mode if there else "0600"
-    return Wanted(
-        row["name"] or "",
-        row["state"] == "present",
-        _size.parse(row["capacity"]) if row["capacity"] else None,
-        _size.parse(row["allocation"]) if row["allocation"] else None,
-        row["format"] or "",
-        _options.permissions(host, row, Permissions(), mode),
-    )
 
 
 def _told(

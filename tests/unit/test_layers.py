@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.poolwright.storage.plugins.module_utils import _options
+from ansible_collections.poolwright.storage.plugins.module_utils import _options, _volume_options
 from ansible_collections.poolwright.storage.plugins.module_utils._pools.all import BACKENDS
 from ansible_collections.poolwright.storage.tests.unit.test_plans import CASES
 
@@ -55,6 +55,7 @@ MAY = {
     "_xml": {"_model"},
     "_results": {"_model", "_xml"},
     "_options": {"_model", "_host", "_size", "_xml"},
+    "_volume_options": {"_host", "_model", "_options", "_size", "_volumes"},
     "_tools": TOOLS,
     "_registry": {*TOOLS, "_xml"},
     "_volumes": {*TOOLS, "_size", "_volumes"},
@@ -189,7 +190,7 @@ def test_every_option_is_in_a_case(kind: str) -> None:
 def test_every_option_of_volumes_is_in_a_case() -> None:
     cases = [case["task"] for case in CASES if case["kind"] == "volumes"]
     rows = [row for task in cases for row in task["volumes"]]
-    options = _options.VOLUMES["volumes"]["options"]
+    options = _volume_options.VOLUMES["volumes"]["options"]
     assert set(options) - {option for row in rows for option in row} == set()
 
 

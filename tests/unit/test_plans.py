@@ -22,6 +22,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils import (
     _options,
     _run_pool,
     _run_volumes,
+    _volume_options,
     _xml,
 )
 from ansible_collections.poolwright.storage.plugins.module_utils._host import HostError
@@ -67,7 +68,7 @@ def look(case: Case, host: FakeHost) -> Look:
         wish = _lifecycle.Wish(*(given[key] for key in ("state", "build", "autostart", "refresh")))
         found = _run_pool._look(host, kind, given, wish)
     else:
-        given = params(_options.VOLUMES, {"pool": "data", **case["task"]})
+        given = params(_volume_options.VOLUMES, {"pool": "data", **case["task"]})
         task = _run_volumes._Task(given, given["volumes"], given["purge"])
         found = task.look(host)
     guard(found.plan, given["allow"])
