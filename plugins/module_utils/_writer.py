@@ -26,6 +26,7 @@ from ._host import (
     open_device,
     read_ends,
 )
+from ._job import Tally
 from ._model import Claim, Device, File, Place
 
 # Commands that destroy nothing, by how they begin.  All others need a claim.
@@ -50,8 +51,9 @@ _MOMENT = 3  # seconds
 class Writer(Reader):
     """The machine, to change.  Only ``_plan.apply`` is ever given one."""
 
-    def __init__(self, execute: Exec) -> None:
+    def __init__(self, execute: Exec, tally: Tally | None = None) -> None:
         super().__init__(execute)
+        self._tally = tally or Tally()
         self._making: dict[str, _inside.Making] = {}
         self._claims: tuple[Claim, ...] = ()
         self._ends: dict[str, str] = {}  # of devices, after the last step of ours on each
@@ -134,6 +136,14 @@ class Writer(Reader):
         code, output, errors = self._bounded(argv, stdin, limit)
         if code:
             raise HostError(failed(argv, output, errors))
+
+    def progress(self, name: str, done: int, total: int) -> None:
+        """Tells how many bytes of a volume are done; a step calls it for every piece."""
+        self._tally.note(name, done, total)
+
+    def following(self, name: str, total: int, done: t.Callable[[], int]) -> t.ContextManager[None]:
+        """Tells the same of what a tool does inside, whose bytes ``done`` counts meanwhile."""
+        return self._tally.following(name, total, done)
 
     def wait(self, ready: t.Callable[[Reader], bool]) -> None:
         """Waits for what comes by itself; goes on without it after the limit."""

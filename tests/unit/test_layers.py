@@ -23,7 +23,8 @@ SOURCES = sorted([*UTILS.rglob("*.py"), *MODULES.glob("*.py")])
 NAMES = [str(path.relative_to(ROOT / "plugins")) for path in SOURCES]
 
 # What only the files that touch the machine may import, and what only one file may.
-MACHINE = ("_kernel", "_host", "_inside", "_writer", "_process")
+# _job is a process of its own, which its task looks after.
+MACHINE = ("_kernel", "_host", "_inside", "_writer", "_process", "_job")
 ONLY = {
     MACHINE: {
         "ctypes",
@@ -49,7 +50,8 @@ MAY = {
     "_kernel": set(),
     "_host": {"_kernel", "_model"},
     "_inside": {"_model"},
-    "_writer": {"_model", "_host", "_inside"},
+    "_job": set(),
+    "_writer": {"_model", "_host", "_inside", "_job"},
     "_process": {"_model"},
     "_plan": {"_model", "_host", "_writer"},
     "_xml": {"_model"},
