@@ -149,6 +149,27 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Backing:
+    """What an image is based on: ``format`` is how it is read, ``capacity`` its own."""
+
+    path: str
+    format: str
+    capacity: int = 0
+
+
+@dataclass(frozen=True)
+class Target:
+    """How a file is to be made, in the words of ``target``; libvirt has no preallocation there."""
+
+    compat: str = ""
+    cluster_size: int = 0
+    features: tuple[str, ...] | None = None
+    nocow: bool = False
+    preallocation: str = ""
+    backing: Backing | None = None
+
+
+@dataclass(frozen=True)
 class Extent:
     """Where a volume lies: bytes ``start`` to ``end`` (exclusive) of ``device``."""
 

@@ -164,7 +164,7 @@ plan:
       type: str
   sample:
     - text: make qcow2 volume web1.qcow2 of 1 GiB
-      command: qemu-img create -q -f qcow2 -o compat=1.1 /srv/images/.poolwright-4a1e0e4ba8a5c3c5 1073741824
+      command: qemu-img create -q -f qcow2 -o compat=1.1 /srv/images/.poolwright-4a1e0e4ba8a5c3c5 1048576K
       risk: ""
     - text: give volume web1.qcow2 its name
       command: mv --no-clobber /srv/images/.poolwright-4a1e0e4ba8a5c3c5 /srv/images/web1.qcow2

@@ -535,6 +535,8 @@ def _segment(device: str, name: str, said: Said) -> dict[str, str]:
 
 
 def _header(said: t.Mapping[str, t.Any]) -> bytes:
+    if said.get("format") == "qed":
+        return struct.pack("<4sI40xQ", b"QED\0", 65536, said["capacity"]).ljust(512, b"\0")
     if said.get("format") != "qcow2":
         return str(said.get("header", "")).encode()
     backing = str(said.get("backing", "")).encode()

@@ -17,12 +17,16 @@ import typing as t
 from dataclasses import dataclass
 
 from .._host import HERE, Entry, Reader
-from .._model import File, Volume
+from .._model import File, Target, Volume
 from .._plan import Action, call
 from . import files
 
-# What a new volume can be; others are seen and kept.
-CREATABLE = ("raw", "qcow2")
+# What is a raw disk to everybody but libvirt, which calls some of them by what is on them.
+PLAIN = ("raw", "iso")
+# What a new image can be, and what qemu-img gives another size, larger or any.
+MADE = ("qcow2", "qcow", "qed", "vmdk", "vpc", "vdi")
+GROWN = ("qcow2", "qed")
+SHRUNK = ("qcow2",)
 
 
 @dataclass(frozen=True)
@@ -151,10 +155,51 @@ def _strings(text: str) -> list[str]:
     return found
 
 
-def create(place: File, name: str, text: str, format: str, capacity: int) -> Action:
-    """Makes an image; qemu-img counts in sectors and rounds up to them."""
-    argv = ("qemu-img", "create", "-q", "-f", format, "-o", "compat=1.1", HERE, str(capacity))
+def create(place: File, name: str, text: str, argv: tuple[str, ...]) -> Action:
+    """Makes an image as `creating` says."""
     return call(text, "make_image", place, name, argv, command=_shown(argv, files.making(place)))
+
+
+def creating(
+    format: str,
+    capacity: int,
+    target: Target,
+    secret: t.Sequence[str] = (),
+    encrypted: t.Sequence[str] = (),
+) -> tuple[str, ...]:
+    """The command that makes an image, its words in the order of libvirt's.
+
+    ``secret`` are those that hand over a passphrase, ``encrypted`` the options that use it.
+    Without a ``capacity`` an image gets that of what it is based on.
+    """
+    below = ("-b", target.backing.path) if target.backing else ()
+    told = options(format, target, encrypted)
+    words = ("-o", ",".join(told)) if told else ()
+    size = (_size(capacity),) if capacity else ()
+    return ("qemu-img", "create", "-q", "-f", format, *below, *secret, *words, HERE, *size)
+
+
+def options(format: str, target: Target, encrypted: t.Sequence[str] = ()) -> list[str]:
+    """The options of an image, in libvirt's order."""
+    compat = target.compat or "1.1" if format == "qcow2" else ""
+    features = target.features or ()
+    said = (
+        (target.backing, f"backing_fmt={target.backing.format if target.backing else ''}"),
+        *((True, option) for option in encrypted),
+        (target.preallocation not in ("", "off"), f"preallocation={target.preallocation}"),
+        (target.nocow, "nocow=on"),
+        (compat, f"compat={compat}"),
+        (format == "vpc", "force_size=on"),  # else the nearest that cylinders and heads can say
+        (target.cluster_size, f"cluster_size={target.cluster_size}"),
+        ("lazy_refcounts" in features, "lazy_refcounts"),
+        ("extended_l2" in features, "extended_l2=on"),
+    )
+    return [option for given, option in said if given]
+
+
+def _size(capacity: int) -> str:
+    """A size as libvirt writes it, but an odd number of sectors, which that would round up."""
+    return str(capacity) if capacity % 1024 else f"{capacity // 1024}K"
 
 
 def resize(text: str, place: File, image: Volume, capacity: int, **facts: t.Any) -> Action:

@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._host import Node, Reader
-from .._model import Permissions, Refused, Volume
+from .._model import Permissions, Refused, Target, Volume
 from .._plan import Steps
 from .._size import Size, show
 from .._tools import files
@@ -30,6 +30,7 @@ class Wanted:
     allocation: Size | None = None
     format: str = ""
     permissions: Permissions = field(default_factory=Permissions)
+    target: Target = field(default_factory=Target)
 
 
 class Room:

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from .._host import Entry, HostError, Node, Reader
 from .._model import UNFINISHED, Claim, File, Permissions, Refused, Volume
-from .._plan import Steps, call
+from .._plan import Action, Steps, call
 from .._size import round_up, show
 from .._tools import files, fs, qemu_img
 from . import base
@@ -98,8 +98,8 @@ class Files(base.Volumes):
         )
 
     def told(self, there: Volume, format: str) -> Volume:
-        if format == "raw" and there.probed:
-            raw = self._image(there, qemu_img.Image("raw"))
+        if format in qemu_img.PLAIN and (there.probed or there.format in qemu_img.PLAIN):
+            raw = self._image(there, qemu_img.Image(format))
             return replace(raw, capacity=there.physical, below=(), probed=False)
         return replace(there, probed=False) if format == there.format else there
 
@@ -107,14 +107,18 @@ class Files(base.Volumes):
         return base.Room(*self._space)
 
     def step(self, format: str) -> int:
-        return 1 if format == "raw" else 512
+        return 1 if format in qemu_img.PLAIN else 512
 
     def faults(self, wanted: base.Wanted) -> t.Iterator[str]:
         if wanted.capacity and wanted.capacity.free:
             yield f"{wanted.name}: a file's capacity cannot be a share of the space that is free"
-        if wanted.allocation and wanted.format == "qcow2":
-            yield f"{wanted.name}: a qcow2 image takes space as it fills, so leave allocation out"
-        raw = wanted.capacity if wanted.format in ("", "raw") else None
+        plain = wanted.format in ("", *qemu_img.PLAIN)
+        if wanted.allocation and not plain:
+            yield (
+                f"{wanted.name}: a {wanted.format} image takes space as it fills, so leave "
+                "allocation out"
+            )
+        raw = wanted.capacity if plain else None
         if self._most and raw and not raw.relative and raw.bytes > self._most:
             yield f"{wanted.name}: a file of this pool can have no more than {show(self._most)}"
         if wanted.name in self._hidden:
@@ -123,40 +127,46 @@ class Files(base.Volumes):
             yield f"{wanted.name}: names that begin with {UNFINISHED} are those of unfinished files"
 
     def cost(self, wanted: base.Wanted, capacity: int, allocation: int) -> int:
-        return allocation if wanted.format in ("", "raw") else 0
+        return allocation if wanted.format in ("", *qemu_img.PLAIN) else 0
 
     def more(self, wanted: base.Wanted, there: Volume, capacity: int, allocation: int) -> int:
         return max(0, allocation - there.allocation)
 
     def create(self, wanted: base.Wanted, capacity: int, allocation: int) -> Steps:
-        format = wanted.format or "raw"
-        if format not in qemu_img.CREATABLE:
-            raise Refused(
-                f"Nothing was changed: volume {wanted.name} is to be made as {format}, and only "
-                "raw and qcow2 volumes are made. Correct format."
-            )
-        place = self._place()
+        """Made aside, then filled where it is to have content, then given its name."""
+        yield self._make(wanted, capacity, allocation)
+        yield files.publish(self._place(), wanted.name, wanted.permissions)
+
+    def _make(self, wanted: base.Wanted, capacity: int, allocation: int) -> Action:
+        format, place = wanted.format or "raw", self._place()
         text = f"make {format} volume {wanted.name} of {show(capacity)}"
-        if format == "raw":
-            yield files.make_raw(place, wanted.name, capacity, allocation, text)
-        else:
-            self._has_tool(wanted.name)
-            yield qemu_img.create(place, wanted.name, text, format, capacity)
-        yield files.publish(place, wanted.name, wanted.permissions)
+        if format in qemu_img.PLAIN:
+            return files.make_raw(place, wanted.name, capacity, allocation, text)
+        if format not in qemu_img.MADE:
+            raise Refused(
+                f"Nothing was changed: volume {wanted.name} is to be made as {format}, which is "
+                f"only kept where it is. Made are {', '.join((*qemu_img.PLAIN, *qemu_img.MADE))}."
+            )
+        self._has_tool(wanted.name)
+        argv = qemu_img.creating(format, capacity, wanted.target)
+        return qemu_img.create(place, wanted.name, text, argv)
 
     def resizable(self, seen: Volume, capacity: int) -> None:
-        if seen.probed and seen.format in qemu_img.CREATABLE:
+        shrink = capacity < seen.capacity
+        able = (*qemu_img.PLAIN, *(qemu_img.SHRUNK if shrink else qemu_img.GROWN))
+        if seen.probed and seen.format in able:
             raise Refused(
                 f"Nothing was changed: volume {seen.name} begins with the header of a "
                 f"{seen.format} image of {show(seen.capacity)}, and {show(capacity)} is wanted. It "
                 "does not tell whether it is one, or a raw disk in which a guest wrote that. Write "
                 f"format: {seen.format} or format: raw."
             )
-        if seen.format not in qemu_img.CREATABLE:
+        if seen.format not in able:
+            raw = " If a guest wrote that header into a raw disk, write format: raw."
             raise Refused(
                 f"Nothing was changed: volume {seen.name} is a {seen.format} image of "
-                f"{show(seen.capacity)}, and only raw and qcow2 volumes are resized. If a guest "
-                "wrote that header into a raw disk, write format: raw."
+                f"{show(seen.capacity)}, and qemu-img can only {'shrink' if shrink else 'grow'} "
+                f"{', '.join(able)}.{raw if seen.probed else ''}"
             )
         self._one_file(seen)
 
@@ -165,12 +175,12 @@ class Files(base.Volumes):
         text = f"{'shrink' if shrink else 'grow'} volume {seen.name} from {show(seen.capacity)} to "
         text += show(capacity)
         # A raw file may grow below a guest; a tool works on an image only while nobody else does.
-        alone = shrink or seen.format != "raw"
+        alone = shrink or seen.format not in qemu_img.PLAIN
         if shrink:
             self._known(seen, "shrunk")
         risk, claims = "shrink" if shrink else "", _alone(seen) if alone else ()
         place = self._place()
-        if seen.format == "raw":
+        if seen.format in qemu_img.PLAIN:
             command = f"truncate --size={capacity} {files.quoted(seen.path)}"
             yield call(
                 text,
@@ -188,7 +198,7 @@ class Files(base.Volumes):
 
     def allocate(self, seen: Volume, allocation: int) -> Steps:
         # A file system may count some more or fewer blocks than it was asked for.
-        if seen.format == "raw" and round_up(seen.allocation, 4096) < allocation:
+        if seen.format in qemu_img.PLAIN and round_up(seen.allocation, 4096) < allocation:
             self._one_file(seen)
             text = f"reserve {show(allocation)} for volume {seen.name}"
             command = f"fallocate --length={allocation} {files.quoted(seen.path)}"
