@@ -256,10 +256,7 @@ class Writer(Reader):
             for part in self._spans(device):
                 if part[0] < end and start < part[1]:
                     raise HostError(f"{device.path}: there is a partition at {start} by now")
-            for place in (*range(start, end, MIB)[:_HEAD], *range(start, end, MIB)[-_TAIL:]):
-                file.seek(place)
-                file.write(bytes(min(MIB, end - place)))
-            os.fsync(file.fileno())
+            zero_signatures(file, start, end)
 
     def _spans(self, device: Device) -> t.Iterator[tuple[int, int]]:
         """From where to where, in bytes, the partitions are that the kernel knows."""
@@ -279,6 +276,17 @@ class Writer(Reader):
             if not (self.read(f"/sys/dev/block/{number}/dm/uuid") or "").startswith(uuid):
                 raise HostError(f"{path}: it is not what has just been made")
             zero_both_ends(file)
+
+    def grow_device(self, argv: t.Sequence[str], device: Device) -> None:
+        """Runs a command that grows a device, in whose new end nothing of before is to be left.
+
+        Others may have it open, and have grown it since it was seen.
+        """
+        with self._looking(device.path), _open(device.path) as file:
+            self._compare(device, *identify(file))
+            before = file.seek(0, os.SEEK_END)
+            self.run(argv)
+            zero_signatures(file, before, file.seek(0, os.SEEK_END))
 
     def make_file(self, place: File, name: str, size: int, allocation: int) -> None:
         """Makes a raw file, of which the first ``allocation`` bytes are reserved."""
@@ -348,6 +356,14 @@ def _led(path: str, seen: File | None, place: File | None) -> t.Iterator[str]:
             yield there
     else:
         yield path
+
+
+def zero_signatures(file: t.BinaryIO | io.FileIO, start: int, end: int) -> None:
+    """Writes zeros where a signature of what lies between two places can be."""
+    for place in (*range(start, end, MIB)[:_HEAD], *range(max(start, end - _TAIL * MIB), end, MIB)):
+        file.seek(place)
+        file.write(bytes(min(MIB, end - place)))
+    os.fsync(file.fileno())
 
 
 def zero_both_ends(file: io.FileIO) -> None:

@@ -410,3 +410,33 @@ def test_a_command_that_claims_nothing_is_not_run(argv: tuple[str, ...]) -> None
     with pytest.raises(Stopped, match="it does not say what it writes to"):
         apply([run("x", *argv)], Writer(heard))
     assert not heard.commands
+
+
+@pytest.mark.parametrize("before", [0, 3 * MIB, 30 * MIB, 49 * MIB + 5])
+def test_what_is_blanked_where_a_device_grows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: int
+) -> None:
+    path, end = tmp_path / "volume", 50 * MIB
+    path.write_bytes(b"\xff" * before)
+
+    def grow(_self: Writer, _argv: t.Sequence[str]) -> None:
+        with path.open("ab") as file:
+            file.write(b"\xff" * (end - before))
+
+    monkeypatch.setattr(_writer, "identify", lambda _file: ("253:1", 7, 1))
+    monkeypatch.setattr(Writer, "run", grow)
+    Writer(Heard()).grow_device(["lvextend"], Device(str(path), "253:1", sequence=7))
+    found = path.read_bytes()
+    assert len(found) == end
+    assert not found[:before].strip(b"\xff")
+    assert not any(found[before : before + 8 * MIB] + found[max(before, end - 3 * MIB) :])
+    assert found.count(b"\xff") == before + max(0, end - before - 11 * MIB)
+
+
+def test_another_device_is_not_grown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path, heard = tmp_path / "volume", Heard()
+    path.write_bytes(b"\xff" * 100)
+    monkeypatch.setattr(_writer, "identify", lambda _file: ("253:2", 8, 100))
+    with pytest.raises(HostError, match="it is another device by now"):
+        Writer(heard).grow_device(["lvextend"], Device(str(path), "253:1", sequence=7))
+    assert (heard.commands, path.read_bytes()) == ([], b"\xff" * 100)

@@ -142,6 +142,16 @@ def test_growing_takes_the_gap_behind() -> None:
     assert space.free_for(Wanted("sdi6"), there) == 0
 
 
+def test_growing_leaves_the_record_of_another_logical_partition() -> None:
+    found = table()
+    free = tuple(
+        (start + 512, end) if start == 106954752 else (start, end) for start, end in found.free
+    )
+    there = Volume("sdi5", extents=(Extent("/dev/sdi", 54525952, 106954752),), number=5)
+    fault = Space(replace(found, free=free), "sdi").take(512, Wanted("sdi5"), there)
+    assert "has 0 bytes free behind it" in fault
+
+
 @pytest.mark.parametrize("number", [1, 8])
 def test_growing_stays_on_its_side_of_the_end_of_the_extended_partition(number: int) -> None:
     found = table()

@@ -284,9 +284,18 @@ def create_volume(group: Group, members: t.Sequence[Device], name: str, size: in
     return call(text, "make_device", argv, *place, command=shlex.join(argv), **facts)
 
 
-def extend_volume(group: Group, members: t.Sequence[Device], name: str, size: int) -> Action:
-    argv = ("lvextend", "--size", f"{size}b", f"{group.name}/{name}")
-    return _change(group, members, f"extend logical volume {group.name}/{name}", *argv)
+def extend_volume(
+    group: Group, members: t.Sequence[Device], volume: Volume, size: int, blanking: bool
+) -> Action:
+    """Grows a volume; with ``blanking`` nothing is left of what was where its new end is."""
+    name = f"{group.name}/{volume.name}"
+    text, argv = f"extend logical volume {name}", ("lvextend", "--size", f"{size}b", name)
+    active = [device for device in volume.devices if device.number]
+    if not blanking or not active:
+        return _change(group, members, text, *argv)
+    # The volume itself may be in use, and is compared by the step.
+    facts = _claims(group, members)
+    return call(text, "grow_device", argv, active[0], command=shlex.join(argv), **facts)
 
 
 def reduce_volume(

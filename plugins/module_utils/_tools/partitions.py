@@ -168,7 +168,7 @@ def stretch(device: Device) -> Action:
 
 
 def blank(device: Device, part: Part, lost: t.Iterable[Device]) -> Action:
-    """Leaves no trace of what was there where a partition is to be.
+    """Leaves no trace of what was there where a partition is to be, or to grow to.
 
     Before there is one, because udev has it looked at in the moment in which it appears.  ``lost``
     are partitions that are in no table any more, of which nobody must have one.

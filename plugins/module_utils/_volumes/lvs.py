@@ -232,7 +232,11 @@ class LogicalVolumes(base.Volumes):
     def resize(self, seen: Volume, capacity: int) -> Steps:
         group = self._there()
         if capacity > seen.capacity:
-            yield lvm.extend_volume(group, self.members, seen.name, capacity)
+            # What a thin volume gets holds nothing, and a read-only one cannot be written to.
+            old = (
+                self.layouts[seen.key].kind != "thin" and self.rows[seen.name]["lv_attr"][1] == "w"
+            )
+            yield lvm.extend_volume(group, self.members, seen, capacity, old)
         else:
             yield lvm.reduce_volume(group, self.members, seen, capacity, self.judges)
 

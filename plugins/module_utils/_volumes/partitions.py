@@ -65,16 +65,11 @@ class Space(base.Room):
 
     def _behind(self, there: Volume) -> Gap | None:
         """The gap that a partition can grow into; never across an end of the extended one."""
+        # Between a logical partition and a gap that is not right behind it lies the record of
+        # another one.
         logical, end = self._is_logical(there.number), there.extents[0].end
-        next_one = min(
-            (p.start for p in self.parts.values() if p.start >= end and p.number != there.number),
-            default=end + 2 * MIB,
-        )
-        for gap in self.gaps:
-            # parted counts the records between logical partitions to neither side.
-            if gap.logical == logical and 0 <= gap.start - end < MIB and gap.start < next_one:
-                return gap
-        return None
+        found = (gap for gap in self.gaps if gap.logical == logical and gap.start == end)
+        return next(found, None)
 
     def numbers(self) -> list[int]:
         """The numbers that the next partition can get: the kernel allows no other."""
@@ -170,7 +165,7 @@ class Partitions(base.Volumes):
         self.table: partitions.Table | None = None
         self._space: Space | None = None
         self._last: int | None = None
-        self._blanked: list[partitions.Part] = []
+        self._blanked: list[partitions.Part] = []  # places, not whole partitions where they grow
 
     def look(self, host: Reader, users: bool = False) -> list[Volume]:
         device = block.find(host, self.path)
@@ -272,16 +267,20 @@ class Partitions(base.Volumes):
             return
         part = self._space.placed[wanted.name]
         logical = self._space.label == "dos" and part.number >= _FIRST_LOGICAL
-        if self._in_a_gap(part):
-            self._blanked.append(part)
-        else:
-            yield self._blank(part)
+        yield from self._cleared(part)
         yield partitions.make(self.device, self._space.label, part, logical)
         if wanted.permissions != Permissions():
             # udev gives the node its own ones, and has to be done with it.
             yield partitions.settle()
             path = f"{self.folder}/{wanted.name}"
             yield from files.permissions(path, wanted.permissions, Permissions())
+
+    def _cleared(self, part: partitions.Part) -> Steps:
+        """Blanks a place; before all other steps where it is free already."""
+        if self._in_a_gap(part):
+            self._blanked.append(part)
+        else:
+            yield self._blank(part)
 
     def _in_a_gap(self, part: partitions.Part) -> bool:
         """Whether the place is free already, and not after a removal only."""
@@ -299,7 +298,11 @@ class Partitions(base.Volumes):
                 f"Nothing was changed: {seen.name} is a partition of multipath map {self.path}. "
                 "Those are made and removed, and not resized."
             )
-        sectors = capacity // self.step("")
+        sectors, end = capacity // self.step(""), seen.extents[0].end
+        if capacity > seen.capacity:
+            # The superblock of an array, or a second table, can be where the new end is.
+            grown = end + capacity - seen.capacity
+            yield from self._cleared(partitions.Part(seen.number, end, grown))
         risk = "shrink" if capacity < seen.capacity else ""
         kernel = self.kernel.get(seen.number, ())
         yield from partitions.resize(self.device, seen.number, sectors, risk, kernel)
