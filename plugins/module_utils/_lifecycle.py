@@ -276,8 +276,9 @@ def volume_steps(
     """
     names = dict.fromkeys(wish.name for wish in wanted if not wish.present and wish.name in seen)
     above = _above([volume for volume in seen.values() if volume.name not in names])
+    wipes = {wish.name: wish.wipe for wish in wanted}
     for volume in volumes.removal(_top_first([seen[name] for name in names])):
-        yield volume.name, _remove(volumes, volume, above)
+        yield volume.name, _remove(volumes, volume, above, wipes[volume.name])
     room = _freed(volumes, wanted, seen)
     for wish in wanted:
         if wish.present:
@@ -368,9 +369,11 @@ def _top_first(volumes: t.Sequence[Volume]) -> list[Volume]:
     return first + [volume for volume in volumes if waiting[volume.name]]  # based on each other
 
 
-def _remove(volumes: Volumes, there: Volume, above: _Above) -> Steps:
+def _remove(volumes: Volumes, there: Volume, above: _Above, wipe: str) -> Steps:
     _unused(there)
     _bare(there, above, "removed")
+    if wipe:
+        yield from volumes.wipe(there, wipe)
     yield from volumes.delete(there)
 
 

@@ -239,7 +239,7 @@ def _performed(
 
 def equipped(host: Reader, plan: t.Sequence[Action]) -> None:
     """Raises `Refused` where the host cannot run what the plan needs."""
-    commands = [action.args[0] for action in plan if action.verb == "run"]
+    commands = [arg for action in plan for arg in action.args if _is_command(arg)]
     lacking = list(
         dict.fromkeys(need for argv in commands for need in packages.lacking(host, argv))
     )
@@ -248,6 +248,10 @@ def equipped(host: Reader, plan: t.Sequence[Action]) -> None:
             f"Nothing was changed: this host lacks what the task needs: {', '.join(lacking)}. "
             f"{packages.way(lacking)}"
         )
+
+
+def _is_command(arg: t.Any) -> bool:
+    return isinstance(arg, tuple) and bool(arg) and all(isinstance(word, str) for word in arg)
 
 
 def _rescanned(module: Module, look: t.Callable[[Reader], Look], seen: Look) -> Look:

@@ -14,6 +14,15 @@ from ._model import Permissions, Volume
 from ._options import Params, Spec
 from ._volumes.base import Wanted
 
+WIPE: Spec = {
+    "wipe": {
+        "type": "str",
+        "choices": [
+            *("zero", "nnsa", "dod", "bsi", "gutmann", "schneier", "pfitzner7", "pfitzner33"),
+            *("random", "trim"),
+        ],
+    }
+}
 _VOLUME: Spec = {
     "name": {"type": "str", "aliases": ["volume"]},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -21,7 +30,9 @@ _VOLUME: Spec = {
     "allocation": {"type": "str"},
     "format": {"type": "str"},
     **_options.OWNERSHIP,
+    **WIPE,
 }
+_ABSENT = ("name", "state", "wipe")  # what belongs to a volume that goes
 VOLUME: Spec = {
     "pool": {"type": "str", "required": True},
     **_VOLUME,
@@ -68,10 +79,10 @@ def _row_faults(params: Params, where: str = "") -> t.Iterator[str]:
     for key in ("capacity", "allocation"):
         faults += _options.size_faults(params, key)
     if params.get("state") == "absent":
-        given = [
-            key for key in _VOLUME if key not in ("name", "state") and params.get(key) is not None
-        ]
+        given = [key for key in _VOLUME if key not in _ABSENT and params.get(key) is not None]
         faults += [f"{key}: belongs to state present, and state is absent" for key in given]
+    elif params.get("wipe") is not None:
+        faults.append("wipe: belongs to state absent, and state is present")
     if params.get("name") is None:
         faults += _nameless_faults(params)
     yield from (f"{where}{fault}" for fault in faults)
@@ -94,4 +105,5 @@ def wanted(host: Reader, row: Params, there: Volume | None) -> Wanted:
         _size.parse(row["allocation"]) if row["allocation"] else None,
         row["format"] or "",
         _options.permissions(host, row, Permissions(), mode),
+        wipe=row["wipe"] or "",
     )

@@ -46,6 +46,7 @@ HARMLESS = (
 # header of LUKS is up to 4 MiB behind the start, the superblock of a RAID 1.5 MiB before the end.
 _HEAD, _TAIL = 8, 3
 _MOMENT = 3  # seconds
+_BLOCK = 4 * MIB  # that is read and written at once
 
 
 class Writer(Reader):
@@ -343,7 +344,31 @@ class Writer(Reader):
             os.posix_fallocate(file.fileno(), 0, allocation)
             os.fsync(file.fileno())
 
-    def resize_image(self, seen: File, place: File, argv: t.Sequence[str]) -> None:
+    def overwrite(self, seen: File | Device, place: File | None = None) -> None:
+        """Writes zeros over all of a device, or over all of a file where it has data.
+
+        What is zero already is left alone, so that what takes no space goes on to take none.
+        """
+        with self._looking(seen.path):
+            if isinstance(seen, Device):
+                with _alone(seen.path) as device:
+                    number, sequence, size = identify(device)
+                    self._compare(seen, number, sequence, size)
+                    self._zero(device.fileno(), size, [(0, size)], seen.path)
+            elif place:
+                with _inside.file(seen, place) as (file, _path):
+                    size = os.fstat(file.fileno()).st_size
+                    self._zero(file.fileno(), size, written(file.fileno()), seen.path)
+
+    def _zero(self, handle: int, size: int, spans: t.Iterable[tuple[int, int]], path: str) -> None:
+        for start, end in spans:
+            for place in range(start, end, _BLOCK):
+                self.progress(os.path.basename(path), place, size)
+                zero(handle, place, min(_BLOCK, end - place))
+        os.fsync(handle)
+        self.progress(os.path.basename(path), size, size)
+
+    def work_on(self, seen: File, place: File, argv: t.Sequence[str]) -> None:
         """Lets a tool work on a file, which it finds at `HERE`."""
         with self._looking(seen.path), _inside.file(seen, place) as (_file, path):
             self._tool(argv, path, seen.path)
@@ -372,6 +397,28 @@ def zero_both_ends(file: io.FileIO) -> None:
         file.seek(start)
         file.write(bytes(min(MIB, end)))
     os.fsync(file.fileno())
+
+
+def written(handle: int) -> t.Iterator[tuple[int, int]]:
+    """From where to where a file has data; the holes between them take no space."""
+    end = 0
+    while True:
+        try:
+            start = os.lseek(handle, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole behind it
+                return
+            raise
+        end = os.lseek(handle, start, os.SEEK_HOLE)
+        yield start, end
+
+
+def zero(handle: int, place: int, count: int) -> None:
+    """Writes zeros where anything else is."""
+    part = os.pread(handle, count, place)
+    done = len(part) if part == bytes(len(part)) else 0
+    while done < len(part):
+        done += os.pwrite(handle, bytes(len(part) - done), place + done)
 
 
 def _alone(path: str) -> io.FileIO:

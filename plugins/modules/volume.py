@@ -40,7 +40,7 @@ options:
   state:
     description:
       - V(present) is there, as the other options say.
-      - V(absent) is not there. If it has data, this needs O(allow=delete). No other option but O(allow) goes with it.
+      - V(absent) is not there. If it has data, this needs O(allow=delete). No other option but O(wipe) and O(allow) goes with it.
     type: str
     choices:
       - present
@@ -72,8 +72,33 @@ options:
       - A logical volume has no format. That of a partition is its type, one of V(none), V(linux), V(fat16), V(fat32), V(linux-swap),
         V(linux-lvm), V(linux-raid) and, with a dos table, V(extended).
     type: str
+  wipe:
+    description:
+      - How what a volume holds is made unreadable before it goes with O(state=absent). If it is not given, its place is only given up.
+      - V(zero) writes zeros over what is there, in place. What is zero already is not written, so that holes of a sparse file stay
+        holes, and a thin volume takes no more of its pool.
+      - V(trim) discards it, so that the file system or the device may forget it. Nothing is overwritten, and a device need not do it.
+      - The others are patterns of C(scrub), which writes to every byte one to 35 times. A sparse file takes all its size then, and is
+        refused where the pool has not so much free; a thin volume is always.
+      - It is done under the volume's own name. What is interrupted still has that name, so that the same task begins again, and then
+        removes it. Of an image its header goes first, so that it is a raw file then.
+      - Old copies are out of its reach, such as those in snapshots, on storage that writes elsewhere than it reads, or what a
+        file had before it was moved.
+    type: str
+    choices:
+      - zero
+      - nnsa
+      - dod
+      - bsi
+      - gutmann
+      - schneier
+      - pfitzner7
+      - pfitzner33
+      - random
+      - trim
 requirements:
   - qemu-img (Debian C(qemu-utils)) to make qcow2 volumes
+  - scrub for those patterns of O(wipe) that are its own
   - lvm2 for the volumes of M(poolwright.storage.pool_logical)
   - parted and sfdisk (Debian C(fdisk)) for those of M(poolwright.storage.pool_disk)
 notes:
@@ -130,11 +155,12 @@ EXAMPLES = r"""
     capacity: 32M
     allow: [shrink]
 
-- name: The image goes, with what is in it
+- name: The image goes, and what is in it is overwritten before
   poolwright.storage.volume:
     pool: images
     name: web1.qcow2
     state: absent
+    wipe: zero
     allow: [delete]
 
 - name: The pool goes, with the volumes that are left

@@ -37,7 +37,7 @@ options:
         aliases:
           - volume
       state:
-        description: Whether it is there. With V(absent) no other option is given. See O(poolwright.storage.volume#module:state).
+        description: Whether it is there. With V(absent) no other option but O(volumes[].wipe) is given. See O(poolwright.storage.volume#module:state).
         type: str
         choices:
           - present
@@ -61,6 +61,20 @@ options:
       group:
         description: The group, by name or number.
         type: str
+      wipe:
+        description: How what it holds is made unreadable before it goes. See O(poolwright.storage.volume#module:wipe).
+        type: str
+        choices:
+          - zero
+          - nnsa
+          - dod
+          - bsi
+          - gutmann
+          - schneier
+          - pfitzner7
+          - pfitzner33
+          - random
+          - trim
   purge:
     description:
       - Whether the volumes that O(volumes) does not list are removed. This needs O(allow=delete).
@@ -70,6 +84,7 @@ options:
     default: false
 requirements:
   - qemu-img (Debian C(qemu-utils)) to make qcow2 volumes
+  - scrub for those patterns of O(volumes[].wipe) that are its own
   - lvm2 for the volumes of M(poolwright.storage.pool_logical)
 notes:
   - The pool is defined and active, or the task is refused.

@@ -55,6 +55,7 @@ CHANGED = volumes(("a", "raw", "9M"), ("b", "qcow2", "20M"), purge=True, allow=[
 LVS = volumes(("a", "", "8M"), ("b", "", "8M"), ("c", "", "4M"))
 CHANGED_LVS = volumes(("a", "", "12M"), ("b", "", "8M"), purge=True, allow=["delete"])
 GONE = {"state": "deleted", "allow": ["delete"]}
+WIPE = task("volume", pool=NAME, name="b", state="absent", wipe="zero", allow=["delete"])
 FILE = f"{PATH}/a"
 LV = f"/dev/{NAME}/a"
 DD = "conv=notrunc,fsync status=none"
@@ -84,6 +85,18 @@ CASES: dict[str, dict[str, Any]] = {
     "logical-deleted": {"before": [GROUP, LVS], "task": task("pool_logical", name=NAME, **GONE)},
     "files": {"before": [DIR], "task": FILES, "moments": 2},
     "files-changed": {"before": [DIR, FILES], "task": CHANGED, "keep": FILE},
+    "files-wiped": {
+        "before": [DIR, FILES],
+        "task": WIPE,
+        "fill": f"head -c 64M /dev/urandom >{PATH}/b",
+        "moments": 2,
+    },
+    "lvs-wiped": {
+        "before": [SMALL, LVS],
+        "task": WIPE,
+        "fill": f"head -c 8M /dev/urandom >/dev/{NAME}/b",
+        "moments": 1,
+    },
     "lvs": {"before": [SMALL], "task": LVS, "moments": 1},
     "lvs-changed": {"before": [SMALL, LVS], "task": CHANGED_LVS, "keep": LV},
     "disk": {"task": WHOLE, "moments": 1},

@@ -118,9 +118,25 @@ def test_a_tool_gets_the_file_and_no_name(place: File) -> None:
     writer.make_image(place, "web", ("tool", HERE))
     writer.publish(place, "web", "", -1, -1)
     assert (pool / "web").read_bytes() == b"made"
-    writer.resize_image(known(pool / "web"), place, ("tool", HERE))
+    writer.work_on(known(pool / "web"), place, ("tool", HERE))
     assert (pool / "web").read_bytes() == b"mademade"
     assert {argv[1].rpartition("/")[0] for argv in heard.commands} == {f"/proc/{os.getpid()}/fd"}
+
+
+def test_zeros_are_written_where_data_are(writer: Writer, place: File) -> None:
+    web = Path(place.path, "web")
+    with web.open("wb") as file:
+        file.write(b"secret" * 1000)
+        file.seek(9 * MIB)
+        file.write(b"secret")
+        file.seek(12 * MIB)
+        file.write(bytes(MIB))
+        file.truncate(20 * MIB + 1)
+    before = web.stat()
+    writer.overwrite(known(web), place)
+    assert web.read_bytes() == bytes(20 * MIB + 1)
+    after = web.stat()
+    assert (after.st_ino, after.st_blocks) == (before.st_ino, before.st_blocks)
 
 
 def test_a_tool_that_fails_leaves_nothing(place: File) -> None:
@@ -146,7 +162,8 @@ def test_what_was_seen_and_is_another_one_now(writer: Writer, place: File, tmp_p
         steps: list[t.Callable[[], None]] = [
             lambda: writer.truncate(seen, place, 0),
             lambda: writer.allocate(seen, place, MIB),
-            lambda: writer.resize_image(seen, place, ("tool", HERE)),
+            lambda: writer.overwrite(seen, place),
+            lambda: writer.work_on(seen, place, ("tool", HERE)),
             lambda: writer.chmod(seen.path, "0666", seen, place),
             lambda: writer.chown(seen.path, 0, 0, seen, place),
             lambda: writer.unlink(seen, place),

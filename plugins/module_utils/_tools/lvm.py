@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from .._host import Reader
 from .._model import Claim, Device, Refused, Volume
 from .._plan import Action, call, group_use, run
-from . import block
+from . import block, wipe
 
 _FIELDS = {
     "vg": "vg_uuid,vg_name,vg_size,vg_free,vg_extent_size,vg_autoactivation,vg_exported,"
@@ -314,6 +314,14 @@ def remove_volume(group: Group, members: t.Sequence[Device], volume: Volume) -> 
     # --yes stands for the consent that the guard has asked for.
     argv = ("lvremove", "--yes", f"{group.name}/{volume.name}")
     return _change(group, members, text, *argv, taken=volume.devices, risk="delete")
+
+
+def wipe_volume(
+    group: Group, members: t.Sequence[Device], volume: Volume, algorithm: str
+) -> Action:
+    return wipe.device(
+        volume.devices[0], algorithm, **_claims(group, members, taken=volume.devices)
+    )
 
 
 def _change(

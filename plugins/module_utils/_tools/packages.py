@@ -36,10 +36,11 @@ _PROGRAMS = {
     "open-iscsi": "iscsiadm",
     "parted": "parted partprobe",
     "qemu-utils": "qemu-img",
+    "scrub": "scrub",
     "systemd": "systemctl",
     "udev": "udevadm",
     "udftools": "mkfs.udf",
-    "util-linux": "blkdiscard blkid partx wipefs",
+    "util-linux": "blkdiscard blkid fallocate partx wipefs",
     "xfsprogs": "mkfs.xfs",
 }
 # What the role host installs.

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from .._host import Reader
 from .._model import Claim, Device
 from .._plan import Action, call, run
+from . import wipe
 
 # libvirt's names of labels where parted has another one.
 _PARTED = {"dos": "msdos"}
@@ -237,6 +238,10 @@ def tell_kernel(device: Device, number: int, lost: t.Iterable[Device] = ()) -> A
     text = f"tell the kernel of partition {number} of {device.path}"
     claims = (*_beside(device), *map(Claim, lost))
     return run(text, "partx", "--update", "--nr", str(number), device.path, claims=claims)
+
+
+def wipe_one(device: Device, kernel: t.Sequence[Device], algorithm: str) -> Action:
+    return wipe.device(kernel[-1], algorithm, claims=(*_beside(device), *map(Claim, kernel)))
 
 
 def unmap(device: Device) -> Action:

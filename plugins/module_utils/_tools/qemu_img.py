@@ -218,7 +218,7 @@ def resize(text: str, place: File, image: Volume, capacity: int, **facts: t.Any)
         options["backing.file.filename"] = image.backing_path.replace(",", ",,")
         told = ",".join(f"{key}={value}" for key, value in options.items())
         argv = ["qemu-img", "resize", "-q", *shrink, "--image-opts", told, str(capacity)]
-    return call(text, "resize_image", image.file, place, tuple(argv), command=shown, **facts)
+    return call(text, "work_on", image.file, place, tuple(argv), command=shown, **facts)
 
 
 def _shown(argv: t.Sequence[str], path: str) -> str:

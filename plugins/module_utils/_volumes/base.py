@@ -31,6 +31,7 @@ class Wanted:
     format: str = ""
     permissions: Permissions = field(default_factory=Permissions)
     target: Target = field(default_factory=Target)
+    wipe: str = ""  # how what it holds is made unreadable before it goes
 
 
 class Room:
@@ -99,6 +100,10 @@ class Volumes(abc.ABC):
     @abc.abstractmethod
     def resize(self, seen: Volume, capacity: int) -> Steps:
         """Grows, or by consent shrinks, a volume to exactly that capacity."""
+
+    @abc.abstractmethod
+    def wipe(self, seen: Volume, algorithm: str) -> Steps:
+        """Makes unreadable, in place, what is in a volume that is removed then."""
 
     @abc.abstractmethod
     def delete(self, seen: Volume) -> Steps:

@@ -18,7 +18,7 @@ from .._host import Entry, HostError, Node, Reader
 from .._model import UNFINISHED, Claim, File, Permissions, Refused, Volume
 from .._plan import Action, Steps, call
 from .._size import round_up, show
-from .._tools import files, fs, qemu_img
+from .._tools import files, fs, qemu_img, wipe
 from . import base
 
 # A file is made under such a name, of the host, its boot and chance.
@@ -210,6 +210,19 @@ class Files(base.Volumes):
             self._place()
             self._one_file(seen)
             yield step
+
+    def wipe(self, seen: Volume, algorithm: str) -> Steps:
+        self._one_file(seen)
+        if not seen.data or seen.type == "dir":
+            return
+        holes = max(0, seen.physical - seen.allocation)
+        if wipe.scrubs(algorithm) and holes > self._space[1]:
+            raise Refused(
+                f"Nothing was changed: scrub writes to all of volume {seen.name}, which would take "
+                f"{show(holes)} more than it has, and the pool has {show(self._space[1])} free. "
+                "Write wipe: zero, which writes only where something is."
+            )
+        yield wipe.file(self._place(), seen, algorithm, claims=_alone(seen))
 
     def delete(self, seen: Volume) -> Steps:
         if seen.type == "dir" and not seen.link:

@@ -13,7 +13,7 @@ from .._host import Reader
 from .._model import Device, Extent, Permissions, Refused, Volume
 from .._plan import Steps
 from .._size import show
-from .._tools import files, lvm
+from .._tools import files, lvm, wipe
 from . import base
 
 _THIN = ("t", "V")  # the first character of lv_attr: a thin pool, a volume of one
@@ -239,6 +239,26 @@ class LogicalVolumes(base.Volumes):
             yield lvm.extend_volume(group, self.members, seen, capacity, old)
         else:
             yield lvm.reduce_volume(group, self.members, seen, capacity, self.judges)
+
+    def wipe(self, seen: Volume, algorithm: str) -> Steps:
+        row, name = self.rows[seen.name], f"{self.name}/{seen.name}"
+        fault = ""
+        if row["lv_active"] != "active":
+            fault = (
+                "is not active, so that nothing of it can be reached; activate it with lvchange "
+                f"--activate y {name}"
+            )
+        elif row["origin"]:
+            fault = f"is a snapshot, and what it shows is that of {row['origin']}"
+        elif self.layouts[seen.key].kind == "thin" and wipe.scrubs(algorithm):
+            fault = (
+                "is a thin volume, which would take all its size of its thin pool then; write "
+                "wipe: zero or wipe: trim"
+            )
+        if fault:
+            raise Refused(f"Nothing was changed: {name} is to be wiped, and {fault}.")
+        if not lvm.pool_inside(row):
+            yield lvm.wipe_volume(self._there(), self.members, seen, algorithm)
 
     def delete(self, seen: Volume) -> Steps:
         if lvm.pool_inside(self.rows[seen.name]):

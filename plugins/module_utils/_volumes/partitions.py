@@ -313,6 +313,17 @@ class Partitions(base.Volumes):
         if flag:
             yield partitions.set_flag(self.device, seen.number, flag)
 
+    def wipe(self, seen: Volume, algorithm: str) -> Steps:
+        kernel = self.kernel.get(seen.number, [])
+        if seen.format == "extended" or not kernel:
+            why = "an extended partition" if kernel else "not known to the kernel"
+            raise Refused(
+                f"Nothing was changed: {seen.name} is to be wiped, and it is {why}. Leave wipe out."
+            )
+        yield partitions.wipe_one(self.device, kernel, algorithm)
+        # udev looks at what has been written to, and the kernel lets go of no partition meanwhile.
+        yield partitions.settle()
+
     def delete(self, seen: Volume) -> Steps:
         self._only_listed()
         yield partitions.remove(self.device, seen.number, self.kernel.get(seen.number, ()))
