@@ -52,12 +52,16 @@ _MOST_DOS = 64
 
 @dataclass(frozen=True)
 class Part:
-    """A partition: bytes ``start`` to ``end`` (exclusive); ``format`` as libvirt calls its type."""
+    """A partition: bytes ``start`` to ``end`` (exclusive); ``format`` as libvirt calls its type.
+
+    ``label`` is its own name in a gpt table.
+    """
 
     number: int
     start: int
     end: int
     format: str = "none"
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,12 +138,12 @@ def parse(text: str) -> Table | None:
     label, parts, free = rows[device][5], [], []
     # A warning can stand before and behind.
     numbered = (row for row in rows[device + 1 :] if row[0].isdigit())
-    for number, first, last, _size, kind, *_rest in numbered:
+    for number, first, last, _size, kind, *rest in numbered:
         start, end = int(first[:-1]), int(last[:-1]) + 1
         if kind == "free":
             free.append((start, end))
         else:
-            parts.append(Part(int(number), start, end))
+            parts.append(Part(int(number), start, end, label="".join(rest[:1])))
     return Table(_LIBVIRT.get(label, label), int(rows[device][3]), tuple(parts), tuple(free))
 
 

@@ -216,9 +216,12 @@ class Partitions(base.Volumes):
         seen: t.Mapping[str, Volume],
         taken: t.Collection[str],
     ) -> str:
-        for there in seen.values():
-            same = _same(there, wish.format) if wish.format else there.format in PLAIN
-            if same and there.capacity == count and there.name not in taken:
+        sized = [v for v in seen.values() if v.capacity == count and v.name not in taken]
+        for there in sized:
+            if _same(there, wish.format) if wish.format else there.format in PLAIN:
+                return there.name
+        for there in sized:
+            if self._unfinished(there, wish.format, taken):
                 return there.name
         name = space.next_name(count, taken)
         if not name:
@@ -228,6 +231,24 @@ class Partitions(base.Volumes):
                 "it in a task before, and write volumes with names before those without."
             )
         return name
+
+    def _unfinished(self, there: Volume, format: str, taken: t.Collection[str]) -> bool:
+        """Whether parted was interrupted before it could set the type of a partition of ours.
+
+        In a gpt table its name tells; in others that it has the number and the place that one
+        would get if it were not there.
+        """
+        if not self.table or not partitions.flag(there.format, format):
+            return False
+        part = next(part for part in self.table.parts if part.number == there.number)
+        if self.table.label == "gpt":
+            return part.label == format
+        space = Space(self.table, self.stem)
+        space.give(there)
+        if space.next_name(there.capacity, taken) != there.name:
+            return False
+        space.take(there.capacity, base.Wanted(there.name, format=format), None)
+        return space.placed[there.name].start == part.start
 
     def step(self, format: str) -> int:
         return self.table.sector if self.table else 512
