@@ -10,7 +10,7 @@ import typing as t
 
 from .._host import LIMIT, Reader
 from .._kernel import Mount
-from .._model import Claim, Device, Place, Pool, Refused
+from .._model import Claim, Device, Permissions, Place, Pool, Refused
 from .._plan import Action, mount_use, run
 
 # libvirt's default on Linux; a later option, such as exec, undoes an earlier one.
@@ -56,6 +56,14 @@ MOUNTABLE = frozenset(
 _LARGEST = {"vfat": (4 << 30) - 1, "ext2": 2 << 40, "ext3": 2 << 40, "ext4": (16 << 40) - 4096}
 
 
+# File systems, or options of theirs, with which names are as in Windows, and with which case does
+# not tell them apart.
+_NARROW = frozenset(["exfat", "msdos", "vfat", "windows_names"])
+_ALIKE = frozenset(["exfat", "msdos", "vfat"])  # without modes and owners
+_CASELESS = frozenset(["exfat", "hfsplus", "msdos", "nocase", "vfat"])
+_NOT_IN_NAMES = '"*:<>?|\\'
+
+
 def kernel_name(format: str) -> str:
     """What mount and blkid call a format of libvirt's."""
     return _KERNEL.get(format, format)
@@ -92,11 +100,57 @@ def at(mounts: t.Sequence[Mount], target: str) -> Mount | None:
     return next((mount for mount in reversed(mounts) if mount.target == target), None)
 
 
-def largest_file(host: Reader, path: str) -> int:
-    """How large a file at a path can be; 0 where nothing is known that could matter."""
+def holding(host: Reader, path: str) -> frozenset[str]:
+    """The format of the file system at a path, with its options; nothing where it is not told."""
     node = host.node(path)
-    kinds = {m.format for m in host.mounts() if node and m.device == node.filesystem}
-    return min((_LARGEST[kind] for kind in kinds if kind in _LARGEST), default=0)
+    mounts = [m for m in host.mounts() if node and m.device == node.filesystem]
+    return frozenset(word for mount in mounts for word in (mount.format, *mount.options))
+
+
+def largest_file(words: t.Collection[str]) -> int:
+    """How large a file can be on such a file system; 0 where nothing is known that matters."""
+    return min((_LARGEST[word] for word in words if word in _LARGEST), default=0)
+
+
+def refused_name(words: t.Collection[str], name: str) -> str:
+    """What such a file system has against a name; "" where that is nothing."""
+    if not _NARROW.intersection(words):
+        return ""
+    wrong = sorted(set(name).intersection(_NOT_IN_NAMES))
+    if wrong:
+        return f"a {_told(words)} file system takes no name with {' or '.join(wrong)} in it"
+    if name.endswith((".", " ")):
+        return f"a {_told(words)} file system takes no name that ends with a dot or a blank"
+    return ""
+
+
+def refused_permissions(words: t.Collection[str], wanted: Permissions) -> str:
+    """What such a file system has against permissions of a file; "" where that is nothing."""
+    if not _ALIKE.intersection(words):
+        return ""
+    options = {key: value for key, dummy, value in (word.partition("=") for word in words)}
+    owner, group = (int(options.get(key, 0)) for key in ("uid", "gid"))
+    mode = 0o777 & ~int(options.get("fmask", "0"), 8)
+    modes = (mode, mode & 0o555)  # it knows files that cannot be written
+    if (
+        wanted.owner in (None, owner)
+        and wanted.group in (None, group)
+        and (not wanted.mode or int(wanted.mode, 8) in modes)
+    ):
+        return ""
+    return (
+        f"to a {_told(words)} file system all files have mode {mode:04o}, owner {owner} and group "
+        f"{group}; mount it with other fmask, uid and gid, or leave mode, owner and group out"
+    )
+
+
+def same_name(words: t.Collection[str], name: str) -> str:
+    """A name as such a file system compares it."""
+    return name.lower() if _CASELESS.intersection(words) else name
+
+
+def _told(words: t.Collection[str]) -> str:
+    return next(iter(sorted(_CASELESS.intersection(words))), "Windows")
 
 
 def mount_of(mounts: t.Sequence[Mount], path: str) -> Mount:

@@ -37,19 +37,21 @@ class Files(base.Volumes):
         self._hidden: dict[str, str] = {}
         self._space = (0, 0)
         self._tool = False
-        self._most = 0
+        self._holding: frozenset[str] = frozenset()
+        self._names: dict[str, str] = {}  # as the file system compares them
 
     def look(self, host: Reader, users: bool = False) -> list[Volume]:
         self._space = host.space(self.path)
         self._directory, self._stray = host.file(self.path), host.stray(self.path)
         self._tool = host.has("qemu-img")
-        self._most = fs.largest_file(host, self.path)
+        self._holding = fs.holding(host, self.path)
         entries, maker, booted = host.entries(self.path), host.maker(), host.booted()
         self._leftovers = [e.file for e in entries if _left_by(maker, booted, e)]
         made = [e.name for e in entries if _MADE.fullmatch(e.name)]
         own = {left.path for left in self._leftovers}
         self.foreign = [name for name in made if f"{self.path}/{name}" not in own]
         self._hidden = {e.name: e.hidden for e in entries if e.hidden}
+        self._names = {fs.same_name(self._holding, e.name): e.name for e in entries}
         shown = [e for e in entries if e.node and not _MADE.fullmatch(e.name)]
         below = self._below(host, shown)
         return [self._volume(entry, below.get(entry.name, ())) for entry in shown]
@@ -119,12 +121,26 @@ class Files(base.Volumes):
                 "allocation out"
             )
         raw = wanted.capacity if plain else None
-        if self._most and raw and not raw.relative and raw.bytes > self._most:
-            yield f"{wanted.name}: a file of this pool can have no more than {show(self._most)}"
-        if wanted.name in self._hidden:
-            yield f"{wanted.name}: the name is taken by {self._hidden[wanted.name]}"
-        if wanted.name.startswith(UNFINISHED):
-            yield f"{wanted.name}: names that begin with {UNFINISHED} are those of unfinished files"
+        most = fs.largest_file(self._holding)
+        if most and raw and not raw.relative and raw.bytes > most:
+            yield f"{wanted.name}: a file of this pool can have no more than {show(most)}"
+        fault = fs.refused_permissions(self._holding, wanted.permissions)
+        if fault:
+            yield f"{wanted.name}: {fault}"
+        yield from (f"{wanted.name}: {fault}" for fault in self._name_faults(wanted.name))
+
+    def _name_faults(self, name: str) -> t.Iterator[str]:
+        if name in self._hidden:
+            yield f"the name is taken by {self._hidden[name]}"
+        if name.startswith(UNFINISHED):
+            yield f"names that begin with {UNFINISHED} are those of unfinished files"
+        fault = fs.refused_name(self._holding, name)
+        if fault:
+            yield fault
+        # Of several names of one task the second one would find the first.
+        other = self._names.setdefault(fs.same_name(self._holding, name), name)
+        if other != name:
+            yield f"is the same name as {other} to the file system of this pool"
 
     def cost(self, wanted: base.Wanted, capacity: int, allocation: int) -> int:
         return allocation if wanted.format in ("", *qemu_img.PLAIN) else 0
