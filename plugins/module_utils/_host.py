@@ -234,10 +234,13 @@ class Reader:
                 found.append(os.path.normpath(there))
         return found
 
-    def devices(self, path: str) -> dict[str, str]:
+    def devices(
+        self, path: str, order: t.Callable[[t.Iterable[str]], t.Iterable[str]] = iter
+    ) -> dict[str, str]:
         """The block devices in a directory: their paths there by number, links followed.
 
-        Of several names of one device the first in the directory's own order, as libvirt takes it.
+        Of several names of one device the first in ``order``, else in the directory's own order, as
+        libvirt takes it.
         """
         found: dict[str, str] = {}
         with self._looking(path):
@@ -245,7 +248,7 @@ class Reader:
                 names = os.listdir(path)
             except (FileNotFoundError, NotADirectoryError):
                 return {}
-        for name in names:
+        for name in order(names):
             full = os.path.join(path, name)
             node = self.node(full)
             if node and node.device:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import typing as t
+import uuid
 from dataclasses import replace
 
 from . import _size
 from ._host import Reader
-from ._model import Permissions
+from ._model import Permissions, Pool
 
 Spec = t.Mapping[str, t.Any]
 Params = t.Mapping[str, t.Any]
@@ -81,6 +82,14 @@ def pool_faults(params: Params) -> t.Iterator[str]:
     uuid = params.get("uuid")
     if uuid is not None and not _UUID.fullmatch(str(uuid)):
         yield f"uuid: {uuid!r} is not 32 hexadecimal digits in groups of 8-4-4-4-12"
+
+
+def new_uuid(host: Reader, name: str) -> str:
+    """A new pool's UUID: of this host and this name, so that check mode foresees it."""
+    machine = (host.read("/etc/machine-id") or "").strip()
+    if not re.fullmatch("[0-9a-f]{32}", machine):  # not made yet, or said to be uninitialized
+        machine = "0" * 32
+    return str(uuid.uuid5(uuid.UUID(machine), f"poolwright.storage/pool/{name}"))
 
 
 def libvirt_faults(params: Params) -> t.Iterator[str]:
@@ -154,13 +163,18 @@ def mount_option_faults(params: Params) -> t.Iterator[str]:
     for option in options if isinstance(options, list) else []:
         if not re.fullmatch(r"[^\s,\x00-\x1f]+", str(option)):
             yield f"mount_options: {option!r} is not one option (each is an item of the list)"
-        elif re.match(r"pass(word)?2?=|passwd=|(user|username)=.*%", str(option), re.IGNORECASE):
+        elif tells_password(str(option)):
             # Not the option itself: this text is shown and logged.
             yield (
                 f"mount_options: {str(option).partition('=')[0]} would show a password to all who "
                 "see the mount table or the definition. Write it into a file that only root can "
                 "read, and name that: credentials=FILE"
             )
+
+
+def tells_password(option: str) -> bool:
+    """Whether a mount option is or has a password."""
+    return bool(re.match(r"pass(word)?2?=|passwd=|(user|username)=.*%", option, re.IGNORECASE))
 
 
 def size_faults(params: Params, key: str) -> t.Iterator[str]:
@@ -245,3 +259,41 @@ def _changed(bits: int, who: str, sign: str, letters: str, folder: bool) -> int:
     if sign == "=":
         bits &= ~(7 << shift | (0 if folder else special))
     return bits & ~mask if sign == "-" else bits | mask
+
+
+# The way back: what options say a part of a definition.
+
+
+def other(value: str, default: str) -> str | None:
+    return None if value in ("", default) else value
+
+
+def flag(value: str) -> bool | None:
+    return value == "yes" if value else None
+
+
+def described(wanted: Permissions, there: Permissions | None) -> dict[str, t.Any]:
+    """Permissions as options, but for those that are others where the definition tells of."""
+    if there is None:
+        there = wanted
+    same = wanted.mode and wanted.mode[-3:] == there.mode[-3:]
+    return {
+        "mode": there.mode if same else None,
+        "owner": str(wanted.owner) if wanted.owner == there.owner is not None else None,
+        "group": str(wanted.group) if wanted.group == there.group is not None else None,
+        "label": wanted.label,
+    }
+
+
+def secret(pool: Pool, what: str) -> str:
+    """What stands in for a secret: the variable to fill."""
+    return f"{{{{ pools_{re.sub('[^A-Za-z0-9]+', '_', pool.name)}_{what} }}}}"
+
+
+def is_placeholder(value: t.Any) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"{{.*}}", value))
+
+
+def described_mount(options: t.Sequence[str]) -> list[str]:
+    """Mount options as an option, which is left alone where it would tell a password."""
+    return [] if any(map(tells_password, options)) else list(options)

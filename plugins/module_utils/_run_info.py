@@ -10,7 +10,7 @@ import re
 import typing as t
 from dataclasses import replace
 
-from . import _options, _registry, _results, _taking
+from . import _describe, _options, _registry, _results, _taking
 from ._host import HostError, Reader
 from ._model import Offer, Pool, Refused, Seen, Stored, Volume
 from ._pools import all as pools
@@ -47,7 +47,9 @@ def run_pool_info() -> None:
         registry = _registry.find(host, module.params["libvirt"], module.params["libvirt_uri"])
         names = registry.names(host) if name is None else [name]
         found = [_pool(module, host, registry, each) for each in names]
-        return {"pools": [pool for pool in found if pool]}
+        rows = [pool for pool in found if pool]
+        more = {"pools_list": _describe.listed(rows)} if module.params["volumes"] else {}
+        return {"pools": rows, **more}
 
     _answer(module, look)
 
@@ -132,21 +134,41 @@ def _pool(
         stored = registry.look(host, name)
         if stored.pool is None:
             return None
-        backend, seen = _probe(host, stored.pool)
+        backend = pools.backend(stored.pool, {})
+        seen = _probed(host, backend)
     except Exception as problem:  # a definition that nobody thought of, too
         error = _wrong(module, problem)
-    row = _results.pool(stored.pool or Pool("", name), stored, seen)
+    row = {**_results.pool(stored.pool or Pool("", name), stored, seen), "options": None}
     if module.params["volumes"]:
         row["volumes"] = _volumes(module, backend, seen) if backend and seen else None
+    try:
+        row.update(_described(module, host, backend, seen, row) if backend else {})
+    except Exception as problem:
+        error = error or _wrong(module, problem)
     return {**row, "error": error}
+
+
+def _described(
+    module: Module,
+    host: Reader,
+    backend: Backend[t.Any],
+    seen: Seen | None,
+    row: _results.Result,
+) -> _results.Result:
+    told = _describe.options(host, backend, seen, row, module.params)
+    return {"options": told, "warnings": [*row["warnings"], *_describe.warnings(backend, told)]}
 
 
 def _probe(host: Reader, pool: Pool) -> tuple[Backend[t.Any], Seen]:
     backend = pools.backend(pool, {})
+    return backend, _probed(host, backend)
+
+
+def _probed(host: Reader, backend: Backend[t.Any]) -> Seen:
     seen: Seen = backend.probe(host)
     if seen.error:
         raise HostError(seen.error)
-    return backend, seen
+    return seen
 
 
 def _volumes(module: Module, backend: Backend[t.Any], seen: Seen) -> list[_results.Result]:

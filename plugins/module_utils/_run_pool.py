@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
-import uuid
 from dataclasses import is_dataclass, replace
 from functools import partial
 
@@ -74,7 +72,9 @@ def _backend(
 ) -> Backend[t.Any]:
     """The pool that is wanted; one that is left without a word on what it is stays what it was."""
     name = params["name"]
-    pool = stored.pool or Pool(kind.type, name, uuid=params["uuid"] or _new_uuid(host, name))
+    pool = stored.pool or Pool(
+        kind.type, name, uuid=params["uuid"] or _options.new_uuid(host, name)
+    )
     if wish.reaches or any(params[key] is not None for key in kind.options):
         params = _with_octal_mode(host, kind, params, pool)
         pool = kind.define(host, params, pool)
@@ -242,11 +242,3 @@ def _left(host: Reader, backend: Backend[t.Any], stored: Stored) -> _lifecycle.L
 
 def _plain(text: str | None) -> str:
     return (text or "").replace("-", "").lower()
-
-
-def _new_uuid(host: Reader, name: str) -> str:
-    """A new pool's UUID: of this host and this name, so that check mode foresees it."""
-    machine = (host.read("/etc/machine-id") or "").strip()
-    if not re.fullmatch("[0-9a-f]{32}", machine):  # not made yet, or said to be uninitialized
-        machine = "0" * 32
-    return str(uuid.uuid5(uuid.UUID(machine), f"poolwright.storage/pool/{name}"))

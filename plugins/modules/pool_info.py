@@ -12,6 +12,8 @@ short_description: Tell what storage pools there are
 description:
   - Tells about one pool or all pools that are defined on the host, whatever made them.
   - One pool that is broken does not hide the others.
+  - What it tells as RV(pools[].options) describes the pool to the module of its type, so that a host that is there becomes a playbook
+    that changes nothing.
 extends_documentation_fragment:
   - poolwright.storage._attributes
   - poolwright.storage._attributes.info
@@ -23,7 +25,7 @@ options:
     aliases:
       - pool
   volumes:
-    description: Whether the volumes of each pool are told too.
+    description: Whether the volumes of each pool are told too, and RV(pools_list).
     type: bool
     default: false
 requirements:
@@ -191,6 +193,13 @@ pools:
     xml:
       description: The definition as it is stored.
       type: str
+    options:
+      description:
+        - The options that, given to the module of the type, describe the pool as it is. What is not required and is the default is left
+          out. Null if the definition cannot be read, or the type is none that this collection makes.
+        - Passwords are not told. RV(pools[].options.chap) names the variables to fill, such as C({{ pools_NAME_chap_password }}).
+        - Permissions and mount options that are others in the definition than on the host are left out, so that both stay as they are.
+      type: dict
     volumes:
       description: The volumes, as M(poolwright.storage.volume_info) tells them. Null if they could not be looked at.
       type: list
@@ -220,10 +229,23 @@ pools:
         initiator: null
         protocol_version: null
       state: active
+      options: {name: images, path: /srv/images}
       type: dir
       uuid: 6e3f9e3c-5a43-5f0c-8f6b-0d8f3a6c1f52
       xml: "<pool type='dir'>...</pool>"
       error: null
+pools_list:
+  description:
+    - The pools as the role P(poolwright.storage.pools#role) takes them in O(poolwright.storage.pools#role:pools_list), in an order in
+      which they can be made.
+    - A pool that runs has its volumes with it, if they can be made.
+  returned: if O(volumes) is V(true)
+  type: list
+  elements: dict
+  sample:
+    - name: images
+      type: dir
+      path: /srv/images
 msg:
   description: Why nothing could be told.
   returned: on failure

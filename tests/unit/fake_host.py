@@ -404,8 +404,14 @@ class FakeHost(Reader):
         rows = [{"start": start, "type": kind} for start, kind in types.items()]
         return json.dumps({"partitiontable": {"partitions": rows}})
 
-    def devices(self, path: str) -> dict[str, str]:
-        return {node.device: p for p, node in self.nodes.items() if p.startswith(f"{path}/")}
+    def devices(
+        self, path: str, order: t.Callable[[t.Iterable[str]], t.Iterable[str]] = iter
+    ) -> dict[str, str]:
+        inside = {p.rpartition("/")[2]: p for p in self.nodes if p.startswith(f"{path}/")}
+        found: dict[str, str] = {}
+        for name in order(inside):
+            found.setdefault(self.nodes[inside[name]].device, inside[name])
+        return found
 
     def _lsattr(self, path: str) -> str:
         return f"{'---C---' if self._get('paths')[path]['cow'] == 'no' else '-------'} {path}\n"

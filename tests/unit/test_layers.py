@@ -63,6 +63,7 @@ MAY = {
     "_volumes": {*TOOLS, "_size", "_volumes"},
     "_pools": {*BACKEND, "_pools"},
     "_taking": TOOLS,
+    "_describe": {"_model", "_host", "_options", "_pools"},
     "_lifecycle": {"_model", "_plan", "_pools", "_registry", "_size", "_tools", "_volumes"},
     "_run": {"_model", "_plan", "_host", "_process", "_tools", "_writer", "_xml"},
 }

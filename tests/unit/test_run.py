@@ -223,7 +223,7 @@ def test_one_broken_definition_hides_no_other() -> None:
     )
     module: t.Any = _run.Module.__new__(_run.Module)
     module.looks_only = True
-    module.params = {"volumes": True}
+    module.params = {"volumes": True, "libvirt": "auto", "libvirt_uri": "qemu:///system"}
     rows = {
         name: _run_info._pool(module, host, _registry.Files(), name) for name in ("bad", "data")
     }

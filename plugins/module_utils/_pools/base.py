@@ -59,6 +59,14 @@ class Backend(abc.ABC, t.Generic[S]):
         return iter(())
 
     @abc.abstractmethod
+    def described(self, host: Reader, seen: S | None) -> t.Mapping[str, t.Any]:
+        """The way back from `define`: the options of only this type that say this pool.
+
+        What is empty or ``None`` needs not be said, as it is the default.  Where the definition
+        and what was ``seen`` differ, neither is said, so that both stay as they are.
+        """
+
+    @abc.abstractmethod
     def probe(self, host: Reader) -> S:
         """What is there now.  Raises `HostError` where that cannot be seen."""
 

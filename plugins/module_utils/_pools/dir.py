@@ -74,6 +74,16 @@ class Dir(Backend[SeenDirectory]):
         yield from _options.path_faults(params, "path")
         yield from _options.permission_faults(params)
 
+    def described(self, host: Reader, seen: SeenDirectory | None) -> t.Mapping[str, t.Any]:
+        pool = self.pool
+        there = seen.node.permissions if seen and seen.node else None
+        cow = pool.cow if not there or not seen or seen.cow == pool.cow else ""
+        return {
+            "path": pool.path,
+            "cow": _options.flag(cow),
+            **_options.described(pool.permissions, there),
+        }
+
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         return fs.directory(host, pool)
 

@@ -58,7 +58,7 @@ class Disk(Backend[SeenDisk]):
         return replace(
             pool,
             devices=pool.devices[:1] if params["device"] is None else (params["device"],),
-            format=_options.text(params, "format", pool.format or "gpt"),
+            format=_format(params, pool),
             path=_options.path(params, "path", pool.path or "/dev"),
             part_separator=_options.yes_no(params, "part_separator", pool.part_separator),
         )
@@ -71,6 +71,15 @@ class Disk(Backend[SeenDisk]):
         if isinstance(path, str) and path.startswith("/") and f"{path}/"[:5] != "/dev/":
             yield f"path: {path!r} is not below /dev, where partitions have their names"
 
+    def described(self, host: Reader, seen: SeenDisk | None) -> t.Mapping[str, t.Any]:
+        pool = self.pool
+        return {
+            "device": pool.devices[0] if pool.devices else "",
+            "format": _options.other(self._label, "gpt"),
+            "path": _options.other(pool.path, "/dev"),
+            "part_separator": _options.flag(pool.part_separator),
+        }
+
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         return block.sources(host, pool)
 
@@ -80,8 +89,7 @@ class Disk(Backend[SeenDisk]):
 
     @property
     def _label(self) -> str:
-        """libvirt itself takes "unknown" for dos."""
-        return "dos" if self.pool.format == "unknown" else self.pool.format
+        return _label(self.pool.format)
 
     @classmethod
     def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
@@ -206,6 +214,16 @@ class Disk(Backend[SeenDisk]):
 
     def volumes(self) -> Partitions:
         return Partitions(self.pool)
+
+
+def _label(format: str) -> str:
+    """libvirt itself takes "unknown" for dos."""
+    return "dos" if format == "unknown" else format
+
+
+def _format(params: t.Mapping[str, t.Any], pool: Pool) -> str:
+    given = _options.text(params, "format", pool.format or "gpt")
+    return pool.format if given == _label(pool.format) else given
 
 
 def _holds_root(host: Reader, device: Device) -> bool:

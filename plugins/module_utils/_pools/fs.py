@@ -91,6 +91,19 @@ class Fs(Backend[SeenFileSystem]):
         yield from _options.permission_faults(params)
         yield from _options.mount_option_faults(params)
 
+    def described(self, host: Reader, seen: SeenFileSystem | None) -> t.Mapping[str, t.Any]:
+        pool, mount = self.pool, seen.mount if seen and seen.active else None
+        options = _options.described_mount(pool.mount_options)
+        return {
+            "device": pool.devices[0] if pool.devices else "",
+            "path": pool.path,
+            "format": _options.other(pool.format, "auto"),
+            "mount_options": options if not mount or fs.mounted_with(mount, options) else [],
+            **_options.described(
+                pool.permissions, seen.node.permissions if seen and seen.node else None
+            ),
+        }
+
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         return block.sources(host, pool) | fs.directory(host, pool)
 

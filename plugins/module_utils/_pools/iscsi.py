@@ -99,6 +99,19 @@ class Iscsi(Backend[SeenTarget]):
             options = {"host": where.address, "port": int(where.port), "target": target}
             yield Offer(cls.type, options)
 
+    def described(self, host: Reader, seen: SeenTarget | None) -> t.Mapping[str, t.Any]:
+        pool = self.pool
+        server = pool.hosts[0] if pool.hosts else SourceHost("")
+        record = seen.record if seen else None
+        return {
+            "host": server.name,
+            "port": server.port if server.port not in (0, _PORT) else None,
+            "target": pool.devices[0] if pool.devices else "",
+            "initiator": pool.initiator,
+            "chap": _described(pool, record.chap if record else iscsi.Chap()),
+            "path": _options.other(pool.path, "/dev/disk/by-path"),
+        }
+
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         if pool.type != self.type or not pool.devices:
             return frozenset()
@@ -375,6 +388,17 @@ def _auth(chap: t.Mapping[str, t.Any] | None, pool: Pool) -> Auth | None:
     return replace(kept, username=chap["username"])
 
 
+def _described(pool: Pool, chap: iscsi.Chap) -> dict[str, str] | None:
+    """The way back from `_auth`, with variables where the passwords are."""
+    if not pool.auth:
+        return None
+    told = {"username": pool.auth.username, "password": _options.secret(pool, "chap_password")}
+    if chap.username_in:
+        told["username_in"] = chap.username_in
+        told["password_in"] = _options.secret(pool, "chap_password_in")
+    return told
+
+
 def _chap_faults(chap: t.Mapping[str, t.Any]) -> t.Iterator[str]:
     for suffix in ("", "_in"):
         if bool(chap.get(f"username{suffix}")) != bool(chap.get(f"password{suffix}")):
@@ -382,5 +406,8 @@ def _chap_faults(chap: t.Mapping[str, t.Any]) -> t.Iterator[str]:
     if chap.get("username_in") and not chap.get("username"):
         yield "chap: username_in is for mutual CHAP, which needs username too"
     for key, value in chap.items():
+        if _options.is_placeholder(value):
+            yield f"chap: {key} is still {value}. Write the password there, or leave chap out"
+            continue
         if isinstance(value, str) and not re.fullmatch(r"[^\s\x00-\x1f\x7f]{0,255}", value):
             yield f"chap: {key} has a blank or a control character, or is longer than 255"

@@ -84,6 +84,18 @@ class Logical(Backend[SeenGroup]):
         # The definition does not tell them, and LVM only those that are members.
         self._devices: tuple[str, ...] = tuple(given.get("devices") or ())
 
+    def described(self, host: Reader, seen: SeenGroup | None) -> t.Mapping[str, t.Any]:
+        pool, group = self.pool, seen.group if seen else None
+        names = block.lasting(host)
+        members = [names.get(each.number, each.path) for each in (seen.members if seen else ())]
+        return {
+            "devices": sorted(members) or list(pool.devices),
+            "volume_group": _options.other(pool.source, pool.name),
+            "extent_size": _size.show(group.extent_size)
+            if group and group.extent_size != _EXTENT
+            else None,
+        }
+
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         return block.sources(host, pool, self._devices if pool is self.pool else ())
 

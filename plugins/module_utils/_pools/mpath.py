@@ -29,6 +29,9 @@ class Mpath(Backend[Seen]):
     def faults(cls, params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
         yield from _options.path_faults(params, "path")
 
+    def described(self, host: Reader, seen: Seen | None) -> t.Mapping[str, t.Any]:
+        return {"path": _options.other(self.pool.path, "/dev/mapper")}
+
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         return frozenset({"this host's multipath maps"} if pool.type == "mpath" else ())
 

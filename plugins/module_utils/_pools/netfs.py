@@ -96,6 +96,20 @@ class Netfs(Backend[SeenRemote]):
         for folder in fs.exports(host, params["host"]):
             yield Offer(cls.type, {"host": params["host"], "dir": folder, "format": "nfs"})
 
+    def described(self, host: Reader, seen: SeenRemote | None) -> t.Mapping[str, t.Any]:
+        pool = self.pool
+        return {
+            "host": pool.hosts[0].name if pool.hosts else "",
+            "dir": pool.dir,
+            "path": pool.path,
+            "format": _options.other(pool.format, "auto"),
+            "protocol_version": pool.protocol_version,
+            "mount_options": _options.described_mount(pool.mount_options),
+            **_options.described(
+                pool.permissions, seen.node.permissions if seen and seen.node else None
+            ),
+        }
+
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         """An export by each name of its server, where the other pool could be on it, too."""
         if pool.type != self.type or not pool.hosts:

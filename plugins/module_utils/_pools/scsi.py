@@ -64,7 +64,8 @@ class Scsi(Backend[SeenHost]):
         given = params["adapter"]
         adapter = pool.adapter if given is None else _adapter(given, pool.adapter)
         # As libvirt does: a virtual host that the pool makes goes with it.
-        if adapter and adapter.type == "fc_host" and not adapter.managed:
+        reaches = params["state"] in ("present", "active")
+        if reaches and adapter and adapter.type == "fc_host" and not adapter.managed:
             missing = scsi.number(host, adapter) is None
             adapter = replace(adapter, managed="yes") if missing else adapter
         return replace(
@@ -80,6 +81,13 @@ class Scsi(Backend[SeenHost]):
         adapter = params.get("adapter")
         if isinstance(adapter, dict):
             yield from _adapter_faults(adapter)
+
+    def described(self, host: Reader, seen: SeenHost | None) -> t.Mapping[str, t.Any]:
+        adapter = self.pool.adapter
+        return {
+            "adapter": _described(adapter) if adapter else None,
+            "path": _options.other(self.pool.path, "/dev/disk/by-path"),
+        }
 
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         if pool.type != "scsi" or pool.adapter is None:
@@ -159,6 +167,18 @@ def _adapter(given: t.Mapping[str, t.Any], kept: Adapter | None) -> Adapter:
     elif kept and kept.type == told["type"]:
         told["managed"] = kept.managed
     return Adapter(**{key: str(value) for key, value in told.items()})
+
+
+def _described(adapter: Adapter) -> dict[str, t.Any]:
+    """The way back from `_adapter`."""
+    told = {key: value for key, value in vars(adapter).items() if value}
+    if adapter.type == "scsi_host":
+        del told["type"]
+    if adapter.managed:
+        told["managed"] = adapter.managed == "yes"
+    if adapter.unique_id.isdigit():
+        told["unique_id"] = int(adapter.unique_id)
+    return told
 
 
 def _adapter_faults(given: t.Mapping[str, t.Any]) -> t.Iterator[str]:

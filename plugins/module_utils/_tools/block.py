@@ -53,7 +53,7 @@ def seen(host: Reader, device: Device) -> Device:
 
 def offers(host: Reader, kind: str, partitions: bool = False) -> t.Iterator[Offer]:
     """The host's disks, with what is on each; one that fails hides no other."""
-    names = host.devices("/dev/disk/by-id")
+    names = lasting(host)
     for disk in _disks(host, names):
         for device in [disk, *(parts(host, disk) if partitions else ())]:
             path = names.get(device.number, device.path)
@@ -64,6 +64,15 @@ def offers(host: Reader, kind: str, partitions: bool = False) -> t.Iterator[Offe
             except HostError as problem:
                 error = str(problem)
             yield Offer(kind, {"device": path}, device.size, content, (), error, device)
+
+
+def lasting(host: Reader) -> dict[str, str]:
+    """The name of each device in /dev/disk/by-id by which it is known before anything is on it."""
+    return host.devices("/dev/disk/by-id", _lasting)
+
+
+def _lasting(names: t.Iterable[str]) -> list[str]:
+    return sorted(name for name in names if not re.match(r"(lvm-pv|dm|md)-uuid-|md-name-", name))
 
 
 def _disks(host: Reader, names: t.Mapping[str, str]) -> t.Iterator[Device]:
