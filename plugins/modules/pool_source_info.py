@@ -11,6 +11,8 @@ version_added: 0.1.0
 short_description: Tell what storage pools could be made from
 description:
   - Tells what a host has, or a server offers to it, that a storage pool of a type could be made from.
+  - What is there already, such as a volume group, a mount or a target that is logged in to, is described as it is, so that the module
+    of the type takes it as a pool and changes nothing of it.
 extends_documentation_fragment:
   - poolwright.storage._attributes
   - poolwright.storage._attributes.info
@@ -66,7 +68,10 @@ sources:
       description: The type of the pools.
       type: str
     options:
-      description: Options of the module C(pool_TYPE) that name it.
+      description:
+        - Options of the module C(pool_TYPE) for a pool made from it, with a name that can be changed. Those of O(type=fs) and
+          O(type=netfs) have a path where it is mounted; elsewhere the path is yours to choose.
+        - Passwords are not told; RV(sources[].options.chap) names the variables to fill.
       type: dict
     capacity:
       description: Its size in bytes. Null if it is not known.
@@ -83,7 +88,9 @@ sources:
       type: str
   sample:
     - type: disk
-      options: {device: /dev/disk/by-id/scsi-35000c500a0000000}
+      options:
+        name: scsi-35000c500a0000000
+        device: /dev/disk/by-id/scsi-35000c500a0000000
       capacity: 2147483648
       content: ext4
       users: []

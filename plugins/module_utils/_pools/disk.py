@@ -22,6 +22,9 @@ FORMATS = ["gpt", "dos", "dvh", "mac", "bsd", "pc98", "sun"]
 # What wipefs may call a device that holds a partition table; it knows no bsd label.
 _TABLES = {"gpt", "PMBR", "dos", "sgi", "mac", "sun", block.UNKNOWN}
 
+# The formats of tables as wipefs calls them, but for the default.
+_LABELS = {"dos": "dos", "sgi": "dvh", "mac": "mac", "sun": "sun"}
+
 _SMALLEST = 2 * MIB  # of which partitions can have one
 
 
@@ -93,7 +96,10 @@ class Disk(Backend[SeenDisk]):
 
     @classmethod
     def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
-        return block.offers(host, cls.type)
+        for offer in block.offers(host, cls.type):
+            label = _LABELS.get(offer.content)
+            more = {"format": label} if label else {}
+            yield replace(offer, options={**offer.options, **more})
 
     def probe(self, host: Reader) -> SeenDisk:
         device = block.find(host, self._device)

@@ -113,7 +113,12 @@ class Fs(Backend[SeenFileSystem]):
 
     @classmethod
     def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
-        return block.offers(host, cls.type, partitions=True)
+        mounts = [each for each in host.mounts() if each.root == "/" and each.target != "/"]
+        for offer in block.offers(host, cls.type, partitions=True):
+            device, there = offer.device, offer.content
+            mount = next((m for m in mounts if device and block.mounted(host, m, device)), None)
+            more = {"format": fs.libvirt_name(there)} if fs.libvirt_name(there) in FORMATS else {}
+            yield replace(offer, options={**offer.options, **more, **fs.described(mount)})
 
     def probe(self, host: Reader) -> SeenFileSystem:
         path, real = self.pool.path, host.real(self.pool.path)

@@ -96,8 +96,11 @@ class Iscsi(Backend[SeenTarget]):
     def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
         portal = iscsi.Portal(params["host"], str(params["port"] or _PORT))
         for where, target in iscsi.discover(host, portal.server):
-            options = {"host": where.address, "port": int(where.port), "target": target}
-            yield Offer(cls.type, options)
+            name = target.rpartition(":")[2]
+            options: dict[str, t.Any] = {"name": name, "host": where.address, "target": target}
+            if where.port != str(_PORT):
+                options["port"] = int(where.port)
+            yield Offer(cls.type, {**options, **_logged_in(host, name, where, target)})
 
     def described(self, host: Reader, seen: SeenTarget | None) -> t.Mapping[str, t.Any]:
         pool = self.pool
@@ -368,6 +371,21 @@ def _sessions(sessions: t.Sequence[iscsi.Session]) -> str:
         f"session {each.number} ({each.portal.server}, interface {each.interface})"
         for each in sessions
     )
+
+
+def _logged_in(host: Reader, name: str, portal: iscsi.Portal, target: str) -> dict[str, t.Any]:
+    """What a session that is there adds to the options of a pool on its target."""
+    here = (each for each in iscsi.sessions(host, target) if each.portal.same(portal))
+    session = next(here, None)
+    if session is None:
+        return {}
+    own = session.interface not in ("", iscsi.DEFAULT)
+    auth = Auth("chap", session.chap.username) if session.chap.username else None
+    told = {
+        "initiator": session.initiator if own else "",
+        "chap": _described(Pool("iscsi", name, auth=auth), session.chap),
+    }
+    return {key: value for key, value in told.items() if value}
 
 
 def _hosts(params: t.Mapping[str, t.Any], pool: Pool) -> tuple[SourceHost, ...]:

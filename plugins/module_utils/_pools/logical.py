@@ -91,9 +91,7 @@ class Logical(Backend[SeenGroup]):
         return {
             "devices": sorted(members) or list(pool.devices),
             "volume_group": _options.other(pool.source, pool.name),
-            "extent_size": _size.show(group.extent_size)
-            if group and group.extent_size != _EXTENT
-            else None,
+            **(_extent(group) if group else {}),
         }
 
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
@@ -101,8 +99,16 @@ class Logical(Backend[SeenGroup]):
 
     @classmethod
     def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
+        names = block.lasting(host)
         for group in lvm.look(host).groups.values():
-            options = {"volume_group": group.name, "devices": list(group.devices.values())}
+            options: dict[str, t.Any] = {
+                "name": group.name,
+                "volume_group": group.name,
+                "devices": sorted(names.get(*item) for item in group.devices.items()),
+                **_extent(group),
+            }
+            if not group.autoactivation:
+                options["autostart"] = False
             content = ", ".join(row["lv_name"] for row in group.volumes)
             error = f"it {group.barred}" if group.barred else ""
             yield Offer(cls.type, options, group.size, content, group.missing, error)
@@ -288,6 +294,12 @@ class Logical(Backend[SeenGroup]):
 
     def volumes(self) -> LogicalVolumes:
         return LogicalVolumes(self.pool.source)
+
+
+def _extent(group: lvm.Group) -> dict[str, str]:
+    """The size of the extents of a group as an option, where it is not the default."""
+    other = group.extent_size != _EXTENT
+    return {"extent_size": _size.show(group.extent_size)} if other else {}
 
 
 def _active(group: lvm.Group) -> bool | None:

@@ -41,7 +41,7 @@ class Mpath(Backend[Seen]):
         if maps:
             size = sum(each.size for each in maps)
             names = ", ".join(each.name for each in maps)
-            yield Offer(cls.type, {"path": "/dev/mapper"}, size, names)
+            yield Offer(cls.type, {"name": "multipath"}, size, names)
 
     def probe(self, host: Reader) -> Seen:
         maps = multipath.maps(host)

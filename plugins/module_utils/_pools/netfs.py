@@ -93,8 +93,20 @@ class Netfs(Backend[SeenRemote]):
 
     @classmethod
     def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
-        for folder in fs.exports(host, params["host"]):
-            yield Offer(cls.type, {"host": params["host"], "dir": folder, "format": "nfs"})
+        server = params["host"]
+        names = functools.lru_cache(None)(lambda: network.all_of(host, network.plain(server)))
+        mounts = {
+            _parts(mount.source)[1]: mount
+            for mount in host.mounts()
+            if mount.format in ("nfs", "nfs4") and _servers(mount) & set(names())
+        }
+        exports = fs.exports(host, server)
+        # What is mounted may be a folder of an export.
+        for folder in dict.fromkeys([*exports, *mounts]):
+            name = folder.rstrip("/").rpartition("/")[2] or server
+            options = {"name": name, "host": server, "dir": folder, "format": "nfs"}
+            mount = mounts.get(_parts(f":{folder}")[1])
+            yield Offer(cls.type, {**options, **fs.described(mount)})
 
     def described(self, host: Reader, seen: SeenRemote | None) -> t.Mapping[str, t.Any]:
         pool = self.pool

@@ -99,7 +99,8 @@ class Scsi(Backend[SeenHost]):
     @classmethod
     def offers(cls, host: Reader, params: t.Mapping[str, t.Any]) -> t.Iterator[Offer]:
         for adapter, folder in scsi.adapters(host):
-            yield Offer(cls.type, {"adapter": adapter}, content=folder)
+            told = _described(_adapter(adapter, None))
+            yield Offer(cls.type, {"name": folder, "adapter": told}, content=folder)
 
     def probe(self, host: Reader) -> SeenHost:
         adapter = self.pool.adapter

@@ -63,7 +63,8 @@ def offers(host: Reader, kind: str, partitions: bool = False) -> t.Iterator[Offe
                 content = dirt(host, [device]).get(path, "")
             except HostError as problem:
                 error = str(problem)
-            yield Offer(kind, {"device": path}, device.size, content, (), error, device)
+            options = {"name": path.rpartition("/")[2], "device": path}
+            yield Offer(kind, options, device.size, content, (), error, device)
 
 
 def lasting(host: Reader) -> dict[str, str]:

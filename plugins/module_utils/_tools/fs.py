@@ -17,6 +17,12 @@ from .._plan import Action, mount_use, run
 DEFAULT_OPTIONS = ("nodev", "nosuid", "noexec")
 _UNDOES = {"dev": "nodev", "suid": "nosuid", "exec": "noexec", "rw": "ro"}
 
+# Options that somebody has chosen where the mount table shows them.
+_SAID = {
+    *("ro", "noatime", "nodiratime", "strictatime", "lazytime"),
+    *("sync", "dirsync", "discard", "soft", "nosharecache"),
+}
+
 # Where mkfs is not called mkfs.FORMAT, and where the kernel has another word than libvirt.
 _MKFS = {"hfs+": "mkfs.hfsplus", "gfs2": "mkfs.gfs2", "iso9660": ""}
 _REHEARSAL = {
@@ -67,6 +73,11 @@ _NOT_IN_NAMES = '"*:<>?|\\'
 def kernel_name(format: str) -> str:
     """What mount and blkid call a format of libvirt's."""
     return _KERNEL.get(format, format)
+
+
+def libvirt_name(format: str) -> str:
+    """What libvirt calls a format of mount's and blkid's."""
+    return next((name for name, kernel in _KERNEL.items() if kernel == format), format)
 
 
 def maker(format: str) -> str:
@@ -228,6 +239,18 @@ def unmount(place: Place, limit: int = 0) -> Action:
         claims=(Claim(place, alone=False),),
         frees=frozenset([mount_use(place.path)]),
     )
+
+
+def described(mount: Mount | None) -> dict[str, t.Any]:
+    """A mount as options of a pool: nothing where there is none."""
+    if mount is None:
+        return {}
+    undone = [
+        word for word, undoes in _UNDOES.items() if word != "rw" and undoes not in mount.options
+    ]
+    options = [*undone, *sorted(mount.options & _SAID)]
+    told = {"name": mount.target.rpartition("/")[2], "path": mount.target}
+    return {**told, "mount_options": options} if options else told
 
 
 def mounted_with(mount: Mount, options: t.Sequence[str]) -> bool:
