@@ -20,7 +20,7 @@ from ansible.module_utils.common.respawn import (
 )
 from ansible.module_utils.errors import AnsibleValidationError, UnsupportedError
 
-from . import _xml
+from . import _job, _xml
 from ._host import HostError, Reader
 from ._model import Refused
 from ._plan import Action, Stopped, apply, deciding, guard, sentence
@@ -101,6 +101,11 @@ class Module(AnsibleModule):
             _fault(error, self.argument_spec) for error in self.validation_result.errors
         ]
 
+    def _load_params(self) -> None:
+        """Takes out what the action plugin tells besides the options."""
+        super()._load_params()  # type: ignore[no-untyped-call]
+        self.control: t.Mapping[str, t.Any] = self.params.pop("_control", None) or {}
+
     def _log_invocation(self) -> None:
         """Ansible's log takes no name with bytes that are not UTF-8; the task goes on without."""
         with contextlib.suppress(UnicodeEncodeError):
@@ -144,10 +149,11 @@ def _fault(error: AnsibleValidationError, known: t.Collection[str]) -> str:
 
 @dataclass
 class Progress:
-    """How far a task has come: its plan, and whether steps of it have been begun."""
+    """How far a task has come: its plan, whether steps of it have been begun, its long work."""
 
     plan: tuple[Action, ...] = ()
     begun: bool = False
+    tally: _job.Tally = field(default_factory=_job.Tally)
 
 
 Shown = t.Dict[str, str]
@@ -161,12 +167,37 @@ def failure(
     return {"changed": changed, "plan": [*plan], "done": [*done], "left": [*left]}
 
 
-def perform(module: Module, look: t.Callable[[Reader], Look]) -> t.NoReturn:
-    """Look, plan, guard, apply, look again; ends the module with a result."""
+Result = t.Dict[str, t.Any]
+Tell = t.Callable[[Result, t.Mapping[str, Result]], None]
+
+
+def perform(
+    module: Module, look: t.Callable[[Reader], Look], tell: Tell = lambda _result, _work: None
+) -> t.NoReturn:
+    """Look, plan, guard, apply, look again; ends the module with a result.
+
+    ``tell`` puts into a result what was worked on each volume.
+    """
     progress = Progress()
+    try:
+        if "fetch" in module.control:
+            _job.fetch(module.control["fetch"])
+        if "job" in module.control:
+            with _job.apart(module.control["job"], progress.tally):
+                _perform(module, look, tell, progress)
+    except _job.Lost as error:
+        text = sentence(f"What was changed is not known: the task has ended early: {error}")
+        module.fail_json(msg=text, **failure(changed=True))
+    _perform(module, look, tell, progress)
+
+
+def _perform(
+    module: Module, look: t.Callable[[Reader], Look], tell: Tell, progress: Progress
+) -> t.NoReturn:
     try:
         with locked():
             result = _performed(module, look, progress)
+        tell(result, progress.tally.told())
     except Exception as error:
         text, rest = _failed(error, progress)
         module.fail_json(msg=text, **rest)
@@ -230,7 +261,7 @@ def _performed(
     parting = seen.parting
     if earnest and seen.plan:
         progress.begun = True
-        apply(seen.plan, Writer(module.execute))
+        apply(seen.plan, Writer(module.execute, progress.tally))
         seen = _again(look, Reader(module.execute), seen.plan)
     for text in (*seen.warnings, *parting):
         module.warn(text)

@@ -15,6 +15,7 @@ from ._model import Pool, Refused, Seen, Stored, Volume
 from ._plan import Action, deciding, joined
 from ._pools import all as pools
 from ._pools.base import Backend
+from ._results import Result
 from ._run import Look, Module, perform
 from ._volumes.base import Volumes, Wanted
 
@@ -28,7 +29,11 @@ def run_volume() -> None:
         seen = task.look(host)
         return replace(seen, result={"volume": seen.result["volumes"][0]["volume"]})
 
-    perform(module, look)
+    def tell(result: Result, work: t.Mapping[str, Result]) -> None:
+        for facts in work.values():
+            result.update(facts)
+
+    perform(module, look, tell)
 
 
 def run_volumes() -> None:
@@ -44,7 +49,11 @@ def run_volumes() -> None:
             row["changed"] = changed.setdefault(row["name"], row["changed"])
         return seen
 
-    perform(module, look)
+    def tell(result: Result, work: t.Mapping[str, Result]) -> None:
+        for row in result["volumes"]:
+            row.update(work.get(row["name"], {}))
+
+    perform(module, look, tell)
 
 
 class _Task:
@@ -159,5 +168,5 @@ def _told(
         yield from registry.refresh(stored.pool.name)
 
 
-def _shown(backend: Backend[t.Any], volume: Volume | None) -> _results.Result | None:
+def _shown(backend: Backend[t.Any], volume: Volume | None) -> Result | None:
     return _results.volume(backend.pool.name, volume, backend.formatted) if volume else None

@@ -33,9 +33,12 @@ _VOLUME: Spec = {
     **WIPE,
 }
 _ABSENT = ("name", "state", "wipe")  # what belongs to a volume that goes
+# The action plugin reads it.
+_CONTROL: Spec = {"progress": {"type": "bool", "default": True}}
 VOLUME: Spec = {
     "pool": {"type": "str", "required": True},
     **_VOLUME,
+    **_CONTROL,
     **_options.ALLOW,
     **_options.LIBVIRT,
 }
@@ -43,6 +46,7 @@ VOLUMES: Spec = {
     "pool": {"type": "str", "required": True},
     "volumes": {"type": "list", "elements": "dict", "required": True, "options": _VOLUME},
     "purge": {"type": "bool", "default": False},
+    **_CONTROL,
     **_options.ALLOW,
     **_options.LIBVIRT,
 }

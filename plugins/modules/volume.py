@@ -96,6 +96,12 @@ options:
       - pfitzner33
       - random
       - trim
+  progress:
+    description:
+      - Whether a task that copies, wipes, fetches or fills shows how far it is. That is a line for each volume, with percent and
+        speed, every few seconds. Nothing is shown of what takes less than about five seconds.
+    type: bool
+    default: true
 requirements:
   - qemu-img (Debian C(qemu-utils)) to make qcow2 volumes
   - scrub for those patterns of O(wipe) that are its own
@@ -108,6 +114,8 @@ notes:
   - O(owner), O(group) and O(mode) of a logical volume or partition are those of its device node, which udev makes anew at every
     boot.
   - A new file has the mode V('0600') if O(mode) is not given.
+  - Work that takes long goes on in a process of its own on the host, which ends within half a minute when the controller is gone or
+    the task is cancelled. No process and no half volume is left then.
 seealso:
   - module: poolwright.storage.volumes
   - module: poolwright.storage.volume_info
@@ -303,6 +311,16 @@ volume:
     timestamps: {atime: "1763848800.000000000", btime: "0", ctime: "1763848800.000000000", mtime: "1763848800.000000000"}
     type: file
     xml: "<volume type='file'>...</volume>"
+bytes:
+  description: How many bytes were copied, fetched, written or wiped.
+  returned: when that was done
+  type: int
+  sample: 1073741824
+seconds:
+  description: How long that took.
+  returned: when that was done
+  type: float
+  sample: 4.2
 msg:
   description: What happened to the host, why, and the way out.
   returned: on failure

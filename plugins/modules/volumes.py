@@ -82,6 +82,12 @@ options:
       - It is refused with volumes whose name is left out, because it is not the task that says which ones these are.
     type: bool
     default: false
+  progress:
+    description:
+      - Whether a task that copies, wipes, fetches or fills shows how far it is. That is a line for each volume, with percent and
+        speed, every few seconds. Nothing is shown of what takes less than about five seconds.
+    type: bool
+    default: true
 requirements:
   - qemu-img (Debian C(qemu-utils)) to make qcow2 volumes
   - scrub for those patterns of O(volumes[].wipe) that are its own
@@ -90,6 +96,8 @@ notes:
   - The pool is defined and active, or the task is refused.
   - A volume in use is not removed and not shrunk. The message names the process that has it open.
   - A size that the pool rounds up, to a whole extent or sector, is equal to what it was rounded to.
+  - Work that takes long goes on in a process of its own on the host, which ends within half a minute when the controller is gone or
+    the task is cancelled. No process and no half volume is left then.
 seealso:
   - module: poolwright.storage.volume
   - module: poolwright.storage.volume_info
@@ -173,6 +181,16 @@ volumes:
     changed:
       description: Whether the task changed, or in check mode would change, this volume.
       type: bool
+    bytes:
+      description: How many bytes were copied, fetched, written or wiped.
+      returned: when that was done
+      type: int
+      sample: 1073741824
+    seconds:
+      description: How long that took.
+      returned: when that was done
+      type: float
+      sample: 4.2
     volume:
       description:
         - The volume as it is now, in check mode as it was before. Sizes are bytes, and what there is not is null.

@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.poolwright.storage.plugins.module_utils import _options, _volume_options
+from ansible_collections.poolwright.storage.plugins.module_utils import (
+    _job,
+    _options,
+    _volume_options,
+)
 from ansible_collections.poolwright.storage.plugins.module_utils._pools.all import BACKENDS
 from ansible_collections.poolwright.storage.tests.unit.test_plans import CASES
 
@@ -20,6 +24,7 @@ UTILS = ROOT / "plugins" / "module_utils"
 MODULES = ROOT / "plugins" / "modules"
 PREFIX = "ansible_collections.poolwright.storage.plugins.module_utils."
 SOURCES = sorted([*UTILS.rglob("*.py"), *MODULES.glob("*.py")])
+OURS = [*SOURCES, *ROOT.glob("plugins/action/*.py"), *ROOT.glob("plugins/plugin_utils/*.py")]
 NAMES = [str(path.relative_to(ROOT / "plugins")) for path in SOURCES]
 
 # What only the files that touch the machine may import, and what only one file may.
@@ -65,7 +70,7 @@ MAY = {
     "_taking": TOOLS,
     "_describe": {"_model", "_host", "_options", "_pools"},
     "_lifecycle": {"_model", "_plan", "_pools", "_registry", "_size", "_tools", "_volumes"},
-    "_run": {"_model", "_plan", "_host", "_process", "_tools", "_writer", "_xml"},
+    "_run": {"_job", "_model", "_plan", "_host", "_process", "_tools", "_writer", "_xml"},
 }
 RUNNERS = {"_run_pool", "_run_volumes", "_run_info"}
 
@@ -141,7 +146,7 @@ def _of_self(function: ast.FunctionDef) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+@pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.relative_to(ROOT / "plugins")))
 def test_functions_are_short(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef):
@@ -214,3 +219,13 @@ def test_module_is_documented(path: Path) -> None:
     assert yaml.safe_load(said["DOCUMENTATION"])["module"] == path.stem
     assert yaml.safe_load(said["EXAMPLES"])
     assert yaml.safe_load(said["RETURN"])
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("plugins/action/*.py")), ids=lambda path: path.stem)
+def test_action_has_a_module(path: Path) -> None:
+    assert (MODULES / path.name).exists()
+
+
+def test_the_controller_looks_where_the_job_is() -> None:
+    action = (ROOT / "plugins/plugin_utils/_volume_action.py").read_text(encoding="utf-8")
+    assert f'FOLDER = "{_job.FOLDER}"' in action
