@@ -29,6 +29,7 @@ import typing as t
 FOLDER = "/run/poolwright.storage"
 PATIENCE = 3  # seconds after which the task's process goes, if there is something to tell
 SILENCE = 30  # seconds without a sign of life, after which the work ends
+TICK = 1  # seconds between two looks at both
 GRACE = 5  # seconds that commands have to end
 FORGOTTEN = 3600  # seconds after which nobody fetches a result any more
 
@@ -154,7 +155,7 @@ def _alive(folder: str) -> bool:
 def _attend(child: int, name: str, folder: str, reading: int) -> t.NoReturn:
     """Waits for the work, and ends the task's process with its result, or with its name."""
     deadline = time.monotonic() + PATIENCE
-    while not select.select([reading], [], [], 0.5)[0]:
+    while not select.select([reading], [], [], TICK / 2)[0]:
         _touch(f"{folder}/beat")
         if time.monotonic() > deadline and os.path.exists(f"{folder}/state"):
             _touch(f"{folder}/left")
@@ -217,6 +218,7 @@ class _Job:
             self._leave(1)
         except BaseException:
             traceback.print_exc()
+            sys.stderr.flush()
             os._exit(1)
 
     def _settle(self) -> None:
@@ -231,7 +233,7 @@ class _Job:
         _replace("pid", str(os.getpid()))
         signal.signal(signal.SIGTERM, self._cancel)
         signal.signal(signal.SIGALRM, self._tick)
-        signal.setitimer(signal.ITIMER_REAL, 1, 1)
+        signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
 
     def _quiet(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -247,7 +249,7 @@ class _Job:
         os._exit(code)
 
     def _tick(self, _signal: int, _frame: types.FrameType | None) -> None:
-        """Every second: tells how far the work is, and looks for a sign of life."""
+        """Now and then: tells how far the work is, and looks for a sign of life."""
         self.tally.look()
         now, seen = time.monotonic(), ""
         with contextlib.suppress(OSError):

@@ -14,7 +14,6 @@ import uuid
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.poolwright.storage.plugins.plugin_utils._lines import Lines
 
 Result = t.Dict[str, t.Any]

@@ -49,7 +49,8 @@ def test_what_is_followed_is_counted() -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(_job, "FOLDER", str(tmp_path / "jobs"))
-    monkeypatch.setattr(_job, "PATIENCE", 0)
+    for name, seconds in (("PATIENCE", 0), ("TICK", 0.1), ("GRACE", 0.5)):
+        monkeypatch.setattr(_job, name, seconds)
     return tmp_path / "jobs" / NAME
 
 
@@ -59,7 +60,8 @@ def printed(run: t.Callable[[], None]) -> str:
     child = os.fork()
     if not child:
         os.dup2(writing, 1)
-        sys.stdout = os.fdopen(1, "w", closefd=False)
+        os.close(writing)
+        sys.stdout, sys.stderr = (os.fdopen(n, "w", closefd=False) for n in (1, 2))
         try:
             run()
         except SystemExit:
@@ -125,7 +127,7 @@ def test_long_work_goes_on_alone(folder: Path) -> None:
     def work(tally: _job.Tally) -> None:
         for number in range(1, 6):
             tally.note("a", number, 5)
-            time.sleep(0.5)
+            time.sleep(0.2)
 
     assert json.loads(task(work)) == {"_job": NAME}
     name, total = "a", 5
@@ -164,11 +166,11 @@ def test_it_ends_with_its_commands_when_it_is_told(folder: Path, tmp_path: Path)
 
 
 def test_it_ends_when_nobody_asks_for_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_job, "SILENCE", 2)
+    monkeypatch.setattr(_job, "SILENCE", 0.5)
     assert json.loads(task(long)) == {"_job": NAME}
     pid = pid_of(folder)
-    for _time in range(4):
-        time.sleep(1)
+    for _time in range(8):
+        time.sleep(0.2)
         os.utime(folder / "beat")
     assert not gone(pid)
     until(lambda: gone(pid))

@@ -221,7 +221,9 @@ def test_module_is_documented(path: Path) -> None:
     assert yaml.safe_load(said["RETURN"])
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("plugins/action/*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("plugins/action/*.py")), ids=lambda path: path.stem
+)
 def test_action_has_a_module(path: Path) -> None:
     assert (MODULES / path.name).exists()
 

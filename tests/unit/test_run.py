@@ -44,6 +44,7 @@ class Module:
     """As much of a module as `perform` uses."""
 
     check_mode = False
+    control: t.ClassVar[Result] = {}
 
     def __init__(self, code: int = 0, errors: str = "") -> None:
         self.params: Result = {"allow": []}
