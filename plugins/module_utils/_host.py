@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import grp
 import hashlib
 import io
@@ -57,11 +58,13 @@ REHEARSING = (
 )
 
 LIMIT = 30  # seconds for what waits for a server
+_LONGEST = 150  # for what may wait for a disk, or for udev, which gives itself 120
 _ALIVE = b"."  # begins no pickle
 
 HERE = "\0"  # stands in the words of a command where it finds the file that it works on
 
 _MOST_LINKS = 40  # as many as the kernel follows
+_NEAR = ("/dev/", "/proc/", "/sys/")  # where no server is mounted
 _PASSED_OVER = {
     errno.ENOENT: "a link that leads nowhere",
     errno.ELOOP: "a link that leads nowhere",
@@ -74,12 +77,20 @@ HEADER = 0x8200
 
 _T = t.TypeVar("_T")
 
+# Before a command stands, where it has a bound, that it is to end within so many seconds.
+WITHIN = "within"
+TIMED_OUT = 124
+
 # (argv, standard input) -> (exit code, output, errors), in a fixed locale
 Exec = t.Callable[[t.Sequence[str], str], t.Tuple[int, str, str]]
 
 
 class HostError(Exception):
     """A command or a look failed; the message says which, and what it printed."""
+
+
+class NoAnswer(HostError):
+    """A look did not end."""
 
 
 class Undone(HostError):
@@ -117,11 +128,34 @@ class Entry:
     hidden: str = ""
 
 
+_LookT = t.TypeVar("_LookT", bound=t.Callable[..., t.Any])
+
+
+def _answered(look: _LookT) -> _LookT:
+    """Bounds a look at a path of a server that may be dead; see `Reader.within`."""
+
+    @functools.wraps(look)
+    def bounded(self: Reader, path: str, *others: t.Any) -> t.Any:
+        server = self.server(path)
+        if server in self.dead:
+            raise NoAnswer(f"{path}: no answer from what is mounted at {server}")
+        if not server:
+            return look(self, path, *others)
+        try:
+            return self.within(path, lambda: look(self, path, *others))
+        except NoAnswer:
+            self.dead.add(server)
+            raise
+
+    return t.cast(_LookT, bounded)
+
+
 class Reader:
     """The machine, to look at.
 
     Not having seen something never counts as its absence: where a method answers ``None`` or "",
     the kernel said that there is no such thing.  Whatever else goes wrong raises `HostError`.
+    ``dead`` are mounts of servers that did not answer, which are not asked again.
     """
 
     def __init__(self, execute: Exec) -> None:
@@ -129,11 +163,18 @@ class Reader:
         self._answers: dict[tuple[str, ...], str] = {}
         self._opened: list[Open] | None = None
         self._waiting: int | None = None
+        self.dead: set[str] = set()
 
-    def ask(self, *argv: str, nothing: str = "", limit: int = 0) -> str:
+    def server(self, path: str) -> str:
+        """The mount of a server that a path leads to, found without asking that; "" where none."""
+        if self._waiting is not None or path.startswith(_NEAR):
+            return ""
+        return _kernel.server(path)
+
+    def ask(self, *argv: str, nothing: str = "", limit: int = _LONGEST) -> str:
         """What a command that only looks prints; "" where it fails with the words ``nothing``.
 
-        One that takes longer than ``limit`` seconds is killed.
+        One that takes longer than ``limit`` seconds is killed, or left behind.
 
         A reader is for one look: the same question gets the same answer.
         """
@@ -151,12 +192,12 @@ class Reader:
         """What a command answers that only rehearses: its exit code, its output, its errors."""
         if not any(argv[: len(begin)] == begin for begin in REHEARSING):
             raise HostError(f"{' '.join(argv)}: not a command that only rehearses.")
-        return self._execute(argv, "")
+        return self._bounded(argv, "", _LONGEST)
 
     def _bounded(self, argv: t.Sequence[str], stdin: str, limit: int) -> tuple[int, str, str]:
-        bound = ("timeout", "--kill-after=5", str(limit)) if limit else ()
+        bound = (WITHIN, str(limit)) if limit else ()
         code, output, errors = self._execute((*bound, *argv), stdin)
-        if limit and code in (124, 137, -signal.SIGKILL):
+        if limit and code == TIMED_OUT:
             errors = f"no answer within {limit} seconds"
         return code, output, errors
 
@@ -167,6 +208,9 @@ class Reader:
             yield
         except OSError as error:
             raise HostError(f"{what}: {error.strerror or error}") from error
+        self._alive()
+
+    def _alive(self) -> None:
         if self._waiting is not None:
             os.write(self._waiting, _ALIVE)
 
@@ -175,6 +219,7 @@ class Reader:
         folders = [*os.environ.get("PATH", "").split(":"), "/usr/sbin", "/sbin"]
         return any(os.access(os.path.join(folder, command), os.X_OK) for folder in folders)
 
+    @_answered
     def read(self, path: str) -> str | None:
         """A text file's content; ``None`` where there is no such file.
 
@@ -183,7 +228,7 @@ class Reader:
         """
         with self._looking(path):
             try:
-                with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
                     return file.read()
             except (FileNotFoundError, NotADirectoryError):
                 return None
@@ -192,6 +237,7 @@ class Reader:
                     return None
                 raise
 
+    @_answered
     def names(self, path: str) -> list[str] | None:
         """A directory's entries, sorted; ``None`` where there is no such directory."""
         with self._looking(path):
@@ -200,15 +246,18 @@ class Reader:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    @_answered
     def real(self, path: str) -> str:
         """The path without symbolic links; parts that do not exist stay as they are."""
         return "/" + os.path.realpath(path).lstrip("/")  # which leaves two at the beginning
 
+    @_answered
     def link(self, path: str) -> str:
         """The target of a symbolic link, even of one that leads nowhere; "" of all else."""
         with self._looking(path):
             return os.readlink(path) if os.path.islink(path) else ""
 
+    @_answered
     def file(self, path: str) -> File | None:
         """What is at a path, links followed, by what it is; ``None`` where nothing is."""
         with self._looking(path):
@@ -217,6 +266,7 @@ class Reader:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    @_answered
     def node(self, path: str) -> Node | None:
         """What is at a path, links followed; ``None`` where nothing is."""
         with self._looking(path):
@@ -225,6 +275,7 @@ class Reader:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    @_answered
     def links(self, path: str) -> list[str]:
         """The path, and what it leads to link by link."""
         found = [path]
@@ -234,6 +285,7 @@ class Reader:
                 found.append(os.path.normpath(there))
         return found
 
+    @_answered
     def devices(
         self, path: str, order: t.Callable[[t.Iterable[str]], t.Iterable[str]] = iter
     ) -> dict[str, str]:
@@ -255,6 +307,7 @@ class Reader:
                 found.setdefault(node.device, full)
         return found
 
+    @_answered
     def entries(self, path: str) -> list[Entry]:
         """One level of a directory, as libvirt reads it, and what it passes over.
 
@@ -301,6 +354,7 @@ class Reader:
 
         return self.within("what images are based on", look) if paths else {}
 
+    @_answered
     def stray(self, path: str) -> str:
         """A link in a path that its owner may have put there to lead elsewhere; else "".
 
@@ -338,8 +392,12 @@ class Reader:
 
     def ends(self, device: str) -> str:
         """A checksum of the first and the last MiB of a device, or `ZEROS`."""
-        with self._looking(device), open(device, "rb", buffering=0) as file:
-            return read_ends(file)
+
+        def look() -> str:
+            with self._looking(device), open(device, "rb", buffering=0) as file:
+                return read_ends(file)
+
+        return self.within(device, look)
 
     def integer(self, device: str, place: int) -> int:
         """The 64 bits, the lowest byte first, at a place of a device."""
@@ -358,6 +416,7 @@ class Reader:
                 raise
         return False
 
+    @_answered
     def space(self, path: str) -> tuple[int, int]:
         """Capacity and free bytes of the file system at a path; free includes root's reserve."""
         with self._looking(path):
@@ -375,9 +434,14 @@ class Reader:
 
     def opened(self) -> list[Open]:
         """All that processes have open, here and in other namespaces; looked at once."""
-        with self._looking("/proc"):
-            if self._opened is None:
-                self._opened = _kernel.opened()
+
+        def look() -> list[Open]:
+            with self._looking("/proc"):
+                return _kernel.opened(own, self._alive)
+
+        own = os.getpid()
+        if self._opened is None:
+            self._opened = self.within("what processes have open", look)
         return self._opened
 
     def loops(self) -> list[Loop]:
@@ -439,7 +503,7 @@ class Reader:
         self.patiently(lambda: os.waitpid(child, os.WNOHANG)[0], bool, 0 if found is None else 1)
         told = (found or b"").lstrip(_ALIVE)
         if not told:
-            raise HostError(f"{what}: no answer within {LIMIT} seconds")
+            raise NoAnswer(f"{what}: no answer within {LIMIT} seconds")
         answer = pickle.loads(told)
         if isinstance(answer, Exception):
             raise answer

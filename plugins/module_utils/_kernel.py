@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 REMOTE = frozenset(
     ["nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "afs", "fuse.glusterfs", "fuse.sshfs"]
 )
+_MOST_LINKS = 40  # as many as the kernel follows
 _LOOP_GET_STATUS64 = 0x4C05
 # address, rights, offset, device, inode, path
 _MAPPED = re.compile(r"^(\S+) \S+ \S+ (\S+) ([1-9]\d*) +(/.*)$", re.MULTILINE)
@@ -43,6 +44,11 @@ class Mount:
     options: frozenset[str]
     peers: frozenset[str] = frozenset()
     elsewhere: str = ""
+
+    @property
+    def remote(self) -> bool:
+        """Whether a look may have to wait for somebody else: a server, or what answers for one."""
+        return self.format in {*REMOTE, "autofs"} or self.format.startswith("fuse.")
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,29 @@ def read_mounts(text: str, elsewhere: str = "") -> list[Mount]:
     return found
 
 
+def server(path: str) -> str:
+    """The mount of a server that a path leads to, found without asking it; "" where none does."""
+    mounts = read_mounts(_text("/proc/self/mountinfo") or "")
+    remote = {mount.target for mount in mounts if mount.remote} - {"/"}
+    at, left, links = "/", path.split("/")[::-1] if remote else [], 0
+    while left and links < _MOST_LINKS:
+        at = os.path.normpath(os.path.join(at, left.pop()))
+        if at in remote:
+            return at
+        target = _link(at)
+        if target:
+            left += target.split("/")[::-1]
+            at, links = "/" if target[0] == "/" else os.path.dirname(at), links + 1
+    return ""
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:  # no link, or nothing at all
+        return ""
+
+
 def plain(field: str) -> str:
     """A field of mountinfo or of swaps without its octal escapes."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
@@ -117,11 +146,14 @@ def mounts_elsewhere() -> list[Mount]:
     return found
 
 
-def opened() -> list[Open]:
-    """Every file and device that a process other than this one has open or mapped."""
+def opened(own: int, alive: t.Callable[[], None]) -> list[Open]:
+    """Every file and device that a process other than ``own`` and this one has open or mapped.
+
+    ``alive`` is called after each process.
+    """
     remote: dict[str, tuple[str, ...]] = {}
     found: list[Open] = []
-    for pid in _pids():
+    for pid in _pids(own):
         if not _target(f"/proc/{pid}/exe"):  # a thread of the kernel, which has nothing open
             continue
         namespace = _namespace(pid)
@@ -130,12 +162,13 @@ def opened() -> list[Open]:
             remote[namespace] = tuple(m.target for m in mounts if m.format in REMOTE)
         who = _name(pid)
         found += [_look(each, remote[namespace]) for each in (*_links(pid, who), *_maps(pid, who))]
+        alive()
     return found
 
 
-def _pids() -> list[str]:
-    own = str(os.getpid())
-    return [pid for pid in os.listdir("/proc") if pid.isdigit() and pid != own]
+def _pids(own: int = 0) -> list[str]:
+    ours = {str(own), str(os.getpid())}
+    return [pid for pid in os.listdir("/proc") if pid.isdigit() and pid not in ours]
 
 
 def _namespace(pid: str) -> str:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import stat
+import subprocess
 import time
 import typing as t
 
+from ._host import TIMED_OUT
 from ._model import Refused
 
 LOCK = "/run/poolwright.storage.lock"
@@ -20,6 +23,8 @@ LOCK_PATIENCE = 600  # seconds
 
 # LVM complains of files that it is handed open, such as ours for its words.
 ENVIRONMENT = {"LC_ALL": "C.UTF-8", "LANGUAGE": "", "LVM_SUPPRESS_FD_WARNINGS": "1"}
+
+_MOMENT = 5  # seconds to end in, when asked to and when killed
 
 TO_FILES = 'exec "$@" >/proc/self/fd/{} 2>/proc/self/fd/{}'
 
@@ -105,6 +110,39 @@ def execute(
             expand_user_and_vars=False,
         )
         return code, _printed(output), _printed(errors) or failed
+
+
+def execute_within(argv: t.Sequence[str], stdin: str, limit: float) -> tuple[int, str, str]:
+    """The same for a command that may never end: after ``limit`` seconds it is killed.
+
+    One that the kernel does not let go, as it waits for a disk, is left behind.
+    """
+    with _scratch() as given, _scratch() as output, _scratch() as errors:
+        given.write(stdin.encode("utf-8", "surrogateescape"))
+        given.seek(0)
+        environment = {**os.environ, **ENVIRONMENT}
+        child = subprocess.Popen(
+            argv,
+            stdin=given,
+            stdout=output,
+            stderr=errors,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            code = child.wait(limit)
+        except subprocess.TimeoutExpired:
+            code = _ended(child)
+        return code, _printed(output), _printed(errors)
+
+
+def _ended(child: subprocess.Popen[bytes]) -> int:
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(child.pid, how)
+            child.wait(_MOMENT)
+            break
+    return TIMED_OUT
 
 
 def _scratch() -> t.BinaryIO:

@@ -21,10 +21,10 @@ from ansible.module_utils.common.respawn import (
 from ansible.module_utils.errors import AnsibleValidationError, UnsupportedError
 
 from . import _job, _xml
-from ._host import HostError, Reader
+from ._host import WITHIN, HostError, Reader
 from ._model import Refused
 from ._plan import Action, Stopped, apply, deciding, guard, sentence
-from ._process import detach, execute, locked
+from ._process import detach, execute, execute_within, locked
 from ._tools import packages
 from ._writer import Writer
 
@@ -131,11 +131,14 @@ class Module(AnsibleModule):
 
     def execute(self, argv: t.Sequence[str], stdin: str) -> tuple[int, str, str]:
         """Runs a command in the C locale; see `_host.Exec`."""
-        wanted = argv[3] if argv[0] == "timeout" else argv[0]
-        if not self.get_bin_path(wanted):
-            return 127, "", f"not installed on this host. {packages.way([wanted])}"
+        limit, argv = (int(argv[1]), argv[2:]) if argv[0] == WITHIN else (0, argv)
         program = self.get_bin_path(argv[0])
-        return execute(self.run_command, (program, *argv[1:]), stdin)
+        if not program:
+            return 127, "", f"not installed on this host. {packages.way([argv[0]])}"
+        argv = (program, *argv[1:])
+        if limit:
+            return execute_within(argv, stdin, limit)
+        return execute(self.run_command, argv, stdin)
 
 
 def _fault(error: AnsibleValidationError, known: t.Collection[str]) -> str:

@@ -103,7 +103,7 @@ def _with_octal_mode(
     if mode is None:
         return params
     place = _options.path(params, "path", pool.path)
-    node = host.within(place, lambda: host.node(place))
+    node = host.node(place)
     there = node.permissions.mode if node else files.DEFAULT_DIRECTORY_MODE
     if "mount_options" in kind.options and not fs.at(host.mounts(), place):
         there = "0000"  # that of the file system, which is seen once it is mounted
@@ -183,7 +183,7 @@ def _spelled(host: Reader, pool: Pool) -> dict[str, t.Any]:
     devices = [host.real(device) for device in pool.devices]
     servers = [(server.name.strip("[]").lower(), server.port) for server in pool.hosts]
     may = replace(pool.permissions, mode=pool.permissions.mode[-3:])
-    path = host.real(_options.plain_path(pool.path))
+    path = fs.real(host, _options.plain_path(pool.path))
     return {**vars(pool), "devices": devices, "hosts": servers, "path": path, "permissions": may}
 
 

@@ -11,10 +11,11 @@ the kernel gives to nobody else is a user even if nothing tells who it is.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import typing as t
 
-from ._host import Reader
+from ._host import NoAnswer, Reader
 from ._kernel import Mount
 from ._model import Device, File, Place, Pool, Refused
 from ._plan import Action, group_use, member_use, mount_use
@@ -150,8 +151,10 @@ class _Room:
             yield loop.number or (loop.device, loop.inode), use
         for path, words in (*block.swaps(self.host), *targets.backing(self.host)):
             self.paths.append((path, Use(words)))
-            yield block.number(self.host, path), Use(words)
-            file = self.host.file(path)
+            number, file = "", None
+            with contextlib.suppress(NoAnswer):  # a file of a server that is dead
+                number, file = block.number(self.host, path), self.host.file(path)
+            yield number, Use(words)
             yield (file.device, file.inode) if file else path, Use(words)
 
     def _owners(self, others: t.Sequence[Pool]) -> t.Iterator[tuple[str, Use]]:
@@ -161,8 +164,7 @@ class _Room:
         for pool in others:
             use = Use(f"what pool {pool.name} lives on")
             if pool.type in ("dir", "fs", "netfs"):
-                # A dead server would not even tell whether its mount point is a link.
-                real = pool.path if pool.type == "netfs" else self.host.real(pool.path)
+                real = pool.path if pool.type == "netfs" else fs.real(self.host, pool.path)
                 self.paths.append((real, use))
             yield from ((key, use) for key in self._devices(pool))
 
@@ -238,7 +240,7 @@ class _Room:
         """What images that are not below any of the paths are based on."""
         for needed in self.images.values():
             for file, image in needed:
-                if not any(f"{self.host.real(image)}".startswith(f"{path}/") for path in paths):
+                if not any(fs.real(self.host, image).startswith(f"{path}/") for path in paths):
                     yield from ((file.path, use) for use in _needed([(file, image)]))
 
     def _images_on(self, device: Device) -> t.Iterator[Use]:

@@ -31,7 +31,7 @@ users       name: number, of users and of groups alike
 programs    what the host has
 commands    program: {code, errors} where it fails
 files       path: text, for what the kernel or udev tells there; folders: path: names
-dead        what a look never ends of
+dead        what a look never ends of; silent: where a server that is dead is mounted
 addresses   name of a server: its addresses
 exports     what showmount tells of a server
 targets     what iscsiadm tells of the targets of a server
@@ -51,9 +51,11 @@ import zlib
 
 from ansible_collections.poolwright.storage.plugins.module_utils import _registry, _xml
 from ansible_collections.poolwright.storage.plugins.module_utils._host import (
+    WITHIN,
     ZEROS,
     Entry,
     HostError,
+    NoAnswer,
     Node,
     Reader,
 )
@@ -230,6 +232,8 @@ class FakeHost(Reader):
         return inside.get(name) if isinstance(inside, dict) else None
 
     def real(self, path: str) -> str:
+        if path.startswith(self.said.get("silent") or "\0"):
+            raise NoAnswer(f"{path}: no answer")
         return str((self._get("paths").get(path) or {}).get("real", path))
 
     def node(self, path: str) -> Node | None:
@@ -274,6 +278,7 @@ class FakeHost(Reader):
         return str((self._get("paths").get(path) or {}).get("link", ""))
 
     def stray(self, path: str) -> str:
+        self.real(path)
         return str((self._get("paths").get(path) or {}).get("stray", ""))
 
     def leads(self, paths: t.Collection[str]) -> dict[str, File]:
@@ -360,8 +365,8 @@ class FakeHost(Reader):
     group_id = user_id
 
     def _answer(self, argv: t.Sequence[str], stdin: str) -> tuple[int, str, str]:
-        if argv[0] == "timeout":
-            argv = argv[3:]
+        if argv[0] == WITHIN:
+            argv = argv[2:]
         line = shlex.join(argv)
         self.asked.append(line)
         said = self._get("commands").get(argv[0])

@@ -10,12 +10,18 @@ import io
 import mmap
 import os
 import socket
+import subprocess
 import time
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.poolwright.storage.plugins.module_utils import _host, _kernel, _writer
+from ansible_collections.poolwright.storage.plugins.module_utils import (
+    _host,
+    _kernel,
+    _process,
+    _writer,
+)
 from ansible_collections.poolwright.storage.plugins.module_utils._host import (
     HEADER,
     MIB,
@@ -36,7 +42,10 @@ from ansible_collections.poolwright.storage.plugins.module_utils._plan import (
     guard,
     run,
 )
-from ansible_collections.poolwright.storage.plugins.module_utils._process import execute
+from ansible_collections.poolwright.storage.plugins.module_utils._process import (
+    execute,
+    execute_within,
+)
 from ansible_collections.poolwright.storage.plugins.module_utils._writer import (
     Writer,
     zero_both_ends,
@@ -174,6 +183,60 @@ def test_each_entry_may_take_its_time(tmp_path: Path, monkeypatch: pytest.Monkey
         reader.within("files", lambda: reader.entries(str(tmp_path)))
 
 
+def mounted_at(monkeypatch: pytest.MonkeyPatch, *targets: str) -> None:
+    """Puts mounts of a server in place of those of this machine."""
+    lines = [f"22 1 0:5 / {target} rw - nfs4 nas:/x rw\n" for target in targets]
+    real = _kernel._text
+    said = {"/proc/self/mountinfo": "".join(lines)}
+    monkeypatch.setattr(_kernel, "_text", lambda path: said.get(path) or real(path))
+
+
+def test_what_leads_to_a_server_is_found_without_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    server, here = tmp_path / "server", tmp_path / "here"
+    (tmp_path / "link").symlink_to("here/../server/below")
+    (tmp_path / "loop").symlink_to("loop")
+    here.mkdir()
+    (here / "link").symlink_to(server)
+    mounted_at(monkeypatch, str(server))
+    reader = Reader(Heard())
+    for path in ("server", "server/a/b", "link", "here/link/c", "here/./link//c"):
+        assert reader.server(f"{tmp_path}/{path}") == str(server)
+    for path in ("", "here", "server-2", "loop", "link-2", "here/../server-2/x"):
+        assert reader.server(f"{tmp_path}/{path}") == ""
+    assert reader.server("/dev/../srv") == ""
+
+
+def test_a_server_that_is_dead_is_asked_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to("server")
+    mounted_at(monkeypatch, f"{tmp_path}/server")
+    monkeypatch.setattr(_host, "LIMIT", 0.2)
+    monkeypatch.setattr("os.stat", lambda *_words, **_more: time.sleep(60))
+    monkeypatch.setattr("os.listdir", lambda *_words, **_more: time.sleep(60))
+    reader, began = Reader(Heard()), time.monotonic()
+    for look in (reader.node, reader.names, reader.file, reader.entries, reader.real):
+        with pytest.raises(_host.NoAnswer, match="no answer"):
+            look(f"{tmp_path}/link/a")
+    assert time.monotonic() - began < 5
+    assert reader.dead == {f"{tmp_path}/server"}
+
+
+def test_what_is_there_of_a_server_that_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mounted_at(monkeypatch, str(tmp_path))
+    (tmp_path / "file").write_text("one\r\n", encoding="utf-8")
+    reader, path = Reader(Heard()), str(tmp_path / "file")
+    assert (reader.read(path), reader.names(str(tmp_path))) == ("one\r\n", ["file"])
+    assert (reader.names(f"{tmp_path}/x"), reader.node(f"{tmp_path}/x")) == (None, None)
+    assert [entry.name for entry in reader.entries(str(tmp_path))] == ["file"]
+    with pytest.raises(HostError, match="Is a directory"):
+        reader.read(str(tmp_path))
+
+
 def test_mounts(monkeypatch: pytest.MonkeyPatch) -> None:
     text = (
         "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro\n"
@@ -190,8 +253,8 @@ def test_mounts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_a_process_has_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    path = tmp_path / "open"
-    monkeypatch.setattr(_kernel, "_pids", lambda: [str(os.getpid())])
+    path, own = tmp_path / "open", str(os.getpid())
+    monkeypatch.setattr(_kernel, "_pids", lambda *_own: [own])
     with path.open("w", encoding="utf-8"):
         there = os.stat(path)
         [found] = [each for each in Reader(Heard()).opened() if each.path == str(path)]
@@ -202,17 +265,20 @@ def test_what_a_process_has_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_what_a_process_has_mapped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "mapped"
     path.write_bytes(bytes(4096))
-    monkeypatch.setattr(_kernel, "_pids", lambda: [str(os.getpid())])
+    monkeypatch.setattr(_kernel, "_pids", lambda *_own: [str(os.getpid())])
     with path.open("r+b") as file:
         mapped = mmap.mmap(file.fileno(), 4096)
     there = os.stat(path)
     with mapped:
-        found = [each for each in _kernel.opened() if each.path == str(path)]
+        found = [each for each in _kernel.opened(0, lambda: None) if each.path == str(path)]
     assert [each.inode for each in found] == [there.st_ino] * 2  # mmap keeps a descriptor, too
 
 
 def test_one_self_is_nobody() -> None:
-    assert str(os.getpid()) not in _kernel._pids()
+    own = os.getpid()
+    assert str(own) not in _kernel._pids()
+    # What looks is a child.
+    assert str(own) not in Reader(Heard()).within("processes", lambda: _kernel._pids(own))
 
 
 def test_users() -> None:
@@ -328,6 +394,44 @@ def test_what_a_command_prints_is_whole_though_nothing_comes_through_the_pipe() 
 def test_why_no_shell_could_be_started_is_told() -> None:
     found = execute(lambda *_argv, **_options: (2, "", "no memory"), ("/sbin/lvm",), "")
     assert found == (2, "", "no memory")
+
+
+COMMANDS = subprocess.Popen  # before it is taken from the tests
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a test run commands, which change nothing."""
+    monkeypatch.setattr("subprocess.Popen", COMMANDS)
+
+
+@pytest.mark.usefixtures("commands")
+def test_a_command_that_ends_in_time() -> None:
+    script = "cat; printf out; printf wrong >&2; exit 3"
+    found = execute_within(["/bin/sh", "-c", script], "said ", 10)
+    assert found == (3, "said out", "wrong")
+
+
+@pytest.mark.usefixtures("commands")
+def test_a_command_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_process, "_MOMENT", 0.3)
+    argv = ["/bin/sh", "-c", "trap '' TERM; echo begun; sleep 60 & wait; sleep 60"]
+    began = time.monotonic()
+    code, output, _errors = execute_within(argv, "", 0.3)
+    assert (code, output) == (_host.TIMED_OUT, "begun\n")
+    assert time.monotonic() - began < 5
+    reader = Reader(lambda _argv, _stdin: (_host.TIMED_OUT, "", ""))
+    with pytest.raises(HostError, match="lvm fullreport: no answer within 150 seconds"):
+        reader.ask("lvm", "fullreport")
+
+
+@pytest.mark.usefixtures("commands")
+def test_a_command_that_the_kernel_does_not_let_go_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_process, "_MOMENT", 0.1)
+    monkeypatch.setattr("os.killpg", lambda *_words: None)  # as if it waited for a disk
+    began = time.monotonic()
+    assert execute_within(["/bin/sleep", "3"], "", 0.1)[0] == _host.TIMED_OUT
+    assert time.monotonic() - began < 2
 
 
 DISK = Device("/dev/disk", "8:16", 4096, sequence=7, ends="as seen")

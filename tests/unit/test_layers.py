@@ -57,7 +57,7 @@ MAY = {
     "_inside": {"_model"},
     "_job": set(),
     "_writer": {"_model", "_host", "_inside", "_job"},
-    "_process": {"_model"},
+    "_process": {"_host", "_model"},
     "_plan": {"_model", "_host", "_writer"},
     "_xml": {"_model"},
     "_results": {"_model", "_xml"},

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.poolwright.storage.plugins.module_utils import _registry, _xml
-from ansible_collections.poolwright.storage.plugins.module_utils._host import Reader
+from ansible_collections.poolwright.storage.plugins.module_utils._host import WITHIN, Reader
 from ansible_collections.poolwright.storage.plugins.module_utils._model import Refused
 from ansible_collections.poolwright.storage.plugins.module_utils._tools import (
     block,
@@ -44,10 +44,10 @@ class Recorded(Reader):
         self.question = shlex.split(question[len("$ ") :])
 
     def answer(self, argv: t.Sequence[str], _stdin: str) -> tuple[int, str, str]:
+        argv = argv[2:] if argv[0] == WITHIN else argv  # no part of the question
         if tuple(argv) in self.other:
             return 0, self.other[tuple(argv)], ""
-        bound = 3 if argv[0] == "timeout" else 0  # no part of the question
-        assert list(argv[bound:]) == self.question
+        assert list(argv) == self.question
         return 0, self.text, ""
 
     def read(self, path: str) -> str:

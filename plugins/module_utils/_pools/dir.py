@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .. import _options
-from .._host import Node, Reader
+from .._host import NoAnswer, Node, Reader
 from .._model import File, Pool, Seen
 from .._plan import Action, Steps, run
 from .._tools import files, fs
@@ -88,6 +88,13 @@ class Dir(Backend[SeenDirectory]):
         return fs.directory(host, pool)
 
     def probe(self, host: Reader) -> SeenDirectory:
+        try:
+            return self._look(host)
+        except NoAnswer as problem:
+            # Enough to forget it, even if it is on a server that is dead.
+            return SeenDirectory("ready", error=str(problem))
+
+    def _look(self, host: Reader) -> SeenDirectory:
         path, stray = self.pool.path, host.stray(self.pool.path)
         node, link = host.node(path), host.link(path)
         if node is None:
@@ -121,6 +128,10 @@ class Dir(Backend[SeenDirectory]):
         flags = host.ask("lsattr", "-d", self.pool.path).split()[0]
         return "no" if "C" in flags else "yes"
 
+    def fit(self, seen: SeenDirectory) -> None:
+        if seen.error:
+            raise self.nothing(f"{seen.error}.")
+
     def build(self, seen: SeenDirectory) -> Steps:
         self._led(seen)
         if seen.link:
@@ -144,6 +155,7 @@ class Dir(Backend[SeenDirectory]):
         yield from steps
 
     def delete(self, seen: SeenDirectory) -> Steps:
+        self.fit(seen)
         if seen.there is None:
             return
         self._led(seen)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._host import LIMIT, Reader
+from .._host import LIMIT, NoAnswer, Reader
 from .._kernel import Mount
 from .._model import Claim, Device, Permissions, Place, Pool, Refused
 from .._plan import Action, mount_use, run
@@ -177,11 +177,19 @@ def under(base: str, path: str, above: str) -> str:
     return f"{base.rstrip('/')}{rest}" or "/"
 
 
+def real(host: Reader, path: str) -> str:
+    """A path without links; as it is written where it is a dead server's, which would not tell."""
+    try:
+        return host.real(path)
+    except NoAnswer:
+        return path
+
+
 def plain(host: Reader, path: str) -> str:
     """A path without links and, where the whole of a file system is mounted, without binds."""
-    mounts, real = host.mounts(), host.real(path)
-    own = mount_of(mounts, real)
-    inside = under(own.root, real, own.target)
+    mounts, path = host.mounts(), real(host, path)
+    own = mount_of(mounts, path)
+    inside = under(own.root, path, own.target)
     around = [m for m in mounts if m.device == own.device and is_below(inside, m.root)]
     best = min(around, key=lambda mount: len(mount.root), default=own)
     return under(best.target, inside, best.root)
@@ -191,7 +199,7 @@ def directory(host: Reader, pool: Pool) -> frozenset[str]:
     """The directory that a pool of files has, so that no two pools have one."""
     if pool.type not in ("dir", "fs", "netfs"):
         return frozenset()
-    # A look at the mount of a server that is dead would never end.
+    # Of another server's mount the text is enough, so that it need not be asked.
     path = pool.path if pool.type == "netfs" else plain(host, pool.path)
     return frozenset({f"directory {path}"})
 
