@@ -135,14 +135,14 @@ def _answered(look: _LookT) -> _LookT:
     """Bounds a look at a path of a server that may be dead; see `Reader.within`."""
 
     @functools.wraps(look)
-    def bounded(self: Reader, path: str, *others: t.Any) -> t.Any:
+    def bounded(self: Reader, path: str, *others: t.Any, **named: t.Any) -> t.Any:
         server = self.server(path)
         if server in self.dead:
             raise NoAnswer(f"{path}: no answer from what is mounted at {server}")
         if not server:
-            return look(self, path, *others)
+            return look(self, path, *others, **named)
         try:
-            return self.within(path, lambda: look(self, path, *others))
+            return self.within(path, lambda: look(self, path, *others, **named))
         except NoAnswer:
             self.dead.add(server)
             raise

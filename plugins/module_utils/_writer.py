@@ -219,6 +219,12 @@ class Writer(Reader):
         with self._looking(path), open(path, "wb", buffering=0) as file:
             file.write(text.encode())
 
+    def tell_each(self, paths: t.Sequence[str], text: str) -> None:
+        """The same to several files; one that went meanwhile is passed over."""
+        for path in paths:
+            if self.node(path):
+                self.tell(path, text)
+
     def symlink(self, path: str, target: str) -> None:
         with self._looking(path):
             os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)

@@ -20,6 +20,20 @@ from ansible_collections.poolwright.storage.plugins.module_utils._writer import 
 from ansible_collections.poolwright.storage.tests.unit.fake_host import FakeHost
 
 
+def test_sizes_of_known_luns_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scsi, "_LUNS", str(tmp_path))
+    (tmp_path / "3:0:0:1" / "device").mkdir(parents=True)
+    told = tmp_path / "3:0:0:1" / "device" / "rescan"
+    told.touch()
+    sizes, *others = scsi.rescan(3, ["0:0:1", "0:0:7"])  # of which the second has gone
+    apply([sizes], Writer(lambda *_words: (1, "", "no command")))
+    assert told.read_text(encoding="ascii") == "1"
+    assert [each.text for each in scsi.rescan(3, [])] == [each.text for each in others]
+    assert [each.text for each in others][:1] == ["look for new LUNs on host3"]
+
+
 @pytest.mark.parametrize("check", [False, True])
 @pytest.mark.parametrize("found", [False, True])
 def test_rescan(tmp_path: Path, check: bool, found: bool) -> None:

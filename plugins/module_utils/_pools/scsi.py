@@ -158,7 +158,8 @@ class Scsi(Backend[SeenHost]):
 
     def rescan(self, seen: SeenHost) -> Steps:
         if seen.number is not None:
-            yield from scsi.rescan(seen.number)
+            units = [volume.name.partition(":")[2] for volume in seen.volumes]
+            yield from scsi.rescan(seen.number, units)
 
 
 def _adapter(given: t.Mapping[str, t.Any], kept: Adapter | None) -> Adapter:

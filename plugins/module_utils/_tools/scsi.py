@@ -97,8 +97,16 @@ def _tell(folder: str, what: str, adapter: Adapter, claims: tuple[Claim, ...] = 
     return call(text, "tell", path, names, command=f"echo {names} > {path}", claims=claims)
 
 
-def rescan(number: int) -> t.Iterator[Action]:
-    """Makes the kernel look for LUNs on a host; those that are there stay as they are."""
+def rescan(number: int, units: t.Iterable[str]) -> t.Iterator[Action]:
+    """Makes the kernel look for LUNs on a host, and at the sizes of those that it knows.
+
+    It does the second only where it is told so for each; ``units`` are their addresses.
+    """
+    paths = [f"{_LUNS}/{number}:{unit}/device/rescan" for unit in units]
+    if paths:
+        text = f"look for the sizes of the LUNs on host{number}"
+        command = f'for path in {_LUNS}/{number}:*/device/rescan; do echo 1 > "$path"; done'
+        yield call(text, "tell_each", paths, "1", command=command)
     path = f"{_SCSI}/host{number}/scan"
     text = f"look for new LUNs on host{number}"
     yield call(text, "tell", path, "- - -", command=f"echo '- - -' > {path}")
