@@ -24,7 +24,7 @@ import time
 import typing as t
 from dataclasses import dataclass, replace
 
-from . import _kernel
+from . import _kernel, _streams
 from ._kernel import Loop, Mount, Open
 from ._model import UNFINISHED, File, Permissions
 
@@ -62,6 +62,8 @@ _LONGEST = 150  # for what may wait for a disk, or for udev, which gives itself 
 _ALIVE = b"."  # begins no pickle
 
 HERE = "\0"  # stands in the words of a command where it finds the file that it works on
+# Likewise the file that it reads, its format, and a place and a count of bytes.
+FROM, FORMAT, START, SIZE = "\1", "\2", "\3", "\4"
 
 _MOST_LINKS = 40  # as many as the kernel follows
 _NEAR = ("/dev/", "/proc/", "/sys/")  # where no server is mounted
@@ -148,6 +150,16 @@ def _answered(look: _LookT) -> _LookT:
             raise
 
     return t.cast(_LookT, bounded)
+
+
+@dataclass(frozen=True)
+class Head:
+    """How a file or a device begins, and how it is ``packed`` around that."""
+
+    node: Node
+    size: int
+    packed: str
+    header: bytes
 
 
 class Reader:
@@ -390,6 +402,20 @@ class Reader:
         lines = (self.read("/proc/stat") or "").split("\n")
         return next((int(line[len("btime ") :]) for line in lines if line.startswith("btime ")), 0)
 
+    @_answered
+    def head(self, path: str, unpack: bool) -> Head:
+        """How what is at a path begins; with ``unpack`` behind its compression."""
+        with self._looking(path):
+            found = os.stat(path)
+            with open_file(path, found.st_uid) as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(0)
+                begin, parts = _streams.peeked(_streams.read(file), HEADER)
+                packed = _streams.compression(begin) if unpack else ""
+                if packed:
+                    begin = _streams.peeked(_streams.decompressed(parts, packed), HEADER)[0]
+        return Head(_node(found), size, packed, begin[:HEADER])
+
     def ends(self, device: str) -> str:
         """A checksum of the first and the last MiB of a device, or `ZEROS`."""
 
@@ -591,14 +617,14 @@ def _read(entry: Entry, handle: int) -> Entry:
     entry = replace(entry, node=node, real=_file(real, found))
     if node.kind == "dir":
         return entry
-    with _opened(f"/proc/self/fd/{handle}", found.st_uid) as file:
+    with open_file(f"/proc/self/fd/{handle}", found.st_uid) as file:
         if node.kind == "block":
             node = _sized(node, file.seek(0, os.SEEK_END))
             file.seek(0)
         return replace(entry, node=node, header=file.read(HEADER) or b"")
 
 
-def _opened(path: str, owner: int) -> io.FileIO:
+def open_file(path: str, owner: int) -> io.FileIO:
     """A file to read; as its owner where a server keeps root out, as libvirt does it."""
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
     try:

@@ -58,6 +58,17 @@ def file(seen: File, place: File) -> t.Iterator[tuple[t.BinaryIO, str]]:
             yield opened, path
 
 
+@contextlib.contextmanager
+def made(path: str, place: File) -> t.Iterator[t.BinaryIO]:
+    """A file to read that has been made in a directory since that was looked at."""
+    with folder(place) as inside:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with open(os.open(os.path.basename(path), flags, dir_fd=inside), "rb", 0) as opened:
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "it is not a file")
+            yield opened
+
+
 def unlink(seen: File, place: File) -> None:
     """Takes away a name of a file, or a link."""
     name = os.path.basename(seen.path)

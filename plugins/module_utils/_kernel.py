@@ -24,7 +24,7 @@ REMOTE = frozenset(
 _MOST_LINKS = 40  # as many as the kernel follows
 _LOOP_GET_STATUS64 = 0x4C05
 # address, rights, offset, device, inode, path
-_MAPPED = re.compile(r"^(\S+) \S+ \S+ (\S+) ([1-9]\d*) +(/.*)$", re.MULTILINE)
+_MAPPED = re.compile(r"^(\S+) (\S+) \S+ (\S+) ([1-9]\d*) +(/.*)$", re.MULTILINE)
 _GONE = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
 
 
@@ -56,7 +56,8 @@ class Open:
     """What a process, ``name (pid)``, has open.
 
     ``device`` and ``inode`` are stat's, 0 where the path alone tells; ``number`` is a block
-    device's, as ``major:minor``.
+    device's, as ``major:minor``.  Whether it ``writes`` is told here of what it has mapped, and of
+    what it has open by the file ``info``.
     """
 
     who: str
@@ -64,6 +65,8 @@ class Open:
     device: int = 0
     inode: int = 0
     number: str = ""
+    writes: bool = False
+    info: str = ""
 
 
 @dataclass(frozen=True)
@@ -207,7 +210,8 @@ def _links(pid: str, who: str) -> t.Iterator[tuple[Open, str]]:
     ):
         path = _target(link)
         if path.startswith("/") and not path.startswith("/memfd:"):
-            yield Open(who, path), link
+            info = link.replace("/fd/", "/fdinfo/") if "/fd/" in link else ""
+            yield Open(who, path, info=info), link
 
 
 def _in(folder: str, names: t.Iterable[str]) -> t.Iterator[str]:
@@ -216,10 +220,14 @@ def _in(folder: str, names: t.Iterable[str]) -> t.Iterator[str]:
 
 def _maps(pid: str, who: str) -> t.Iterator[tuple[Open, str]]:
     """What is mapped into memory; the kernel tells its numbers, and of a device the node's."""
-    mapped = {row[1:]: row[0] for row in _MAPPED.findall(_text(f"/proc/{pid}/maps") or "")}
-    for (device, inode, path), place in mapped.items():
+    mapped: dict[t.Any, tuple[str, bool]] = {}
+    for place, rights, *what in _MAPPED.findall(_text(f"/proc/{pid}/maps") or ""):
+        writes = {"w", "s"} <= set(rights) or mapped.get(tuple(what), ("", False))[1]
+        mapped[tuple(what)] = place, writes
+    for (device, inode, path), (place, writes) in mapped.items():
         major, minor = device.split(":")
-        there = Open(who, path, os.makedev(int(major, 16), int(minor, 16)), int(inode))
+        number = os.makedev(int(major, 16), int(minor, 16))
+        there = Open(who, path, number, int(inode), writes=writes)
         yield there, f"/proc/{pid}/map_files/{place}" if path.startswith("/dev/") else ""
 
 

@@ -222,7 +222,7 @@ def volume_faults(
             continue
         yield from volumes.faults(wish)
         there = seen.get(wish.name)
-        if there is None and wish.capacity is None:
+        if there is None and wish.capacity is None and wish.content is None:
             yield f"{wish.name}: is not there, and capacity does not say how large it is to be"
             continue
         if there and wish.format and not volumes.same(there, wish.format):
@@ -237,10 +237,16 @@ def _space_faults(
     pool: Pool, volumes: Volumes, wish: Wanted, there: Volume | None, room: Room
 ) -> t.Iterator[str]:
     capacity, allocation = _sizes(volumes, wish, there, room)
-    if capacity <= 0 and (wish.capacity or there is None):
+    content = wish.content
+    if content and wish.capacity and capacity < content.capacity:
+        yield (
+            f"{wish.name}: capacity {show(capacity)} is less than the {show(content.capacity)} of "
+            f"{content.shown}"
+        )
+    if capacity <= 0 and (wish.capacity or not (there or content)):
         yield f"{wish.name}: nothing of pool {pool.name} is free for it"
         return
-    if allocation > capacity:
+    if allocation > capacity > 0:
         yield f"{wish.name}: allocation {show(allocation)} is more than capacity {show(capacity)}"
     fault = room.take(_cost(volumes, wish, there, capacity, allocation), wish, there)
     if fault:
@@ -325,9 +331,11 @@ def _resize(
 
 def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> tuple[int, int]:
     """Capacity and allocation in bytes; what is not given stays as it is."""
-    own = there.capacity if there else 0
-    step = volumes.grain(there, wish.format)
+    content = None if there else wish.content
+    own = there.capacity if there else content.capacity if content else 0
+    step = volumes.grain(there, wish.format or (content.format if content else ""))
     capacity = _bytes(wish.capacity, room, wish, there, step) if wish.capacity else own
+    capacity = round_up(capacity, step) if content else capacity
     return capacity, _bytes(wish.allocation, room, wish, there, 1)
 
 

@@ -14,6 +14,8 @@ import typing as t
 from dataclasses import dataclass, field
 
 UNFINISHED = ".poolwright-"  # how the names of files begin that are being made
+# What is a raw disk to everybody but libvirt, which calls some of them by what is on them.
+PLAIN = ("raw", "iso")
 
 
 class Refused(Exception):
@@ -76,11 +78,66 @@ class Claim:
     """What a step takes or writes to, compared with the machine right before the step.
 
     With ``alone`` nobody else may use any of it; without, others may use other parts of it, as the
-    partitions of a disk of which one goes.
+    partitions of a disk of which one goes.  With ``reads`` it is only read, and others may read it.
     """
 
     thing: Device | File | Place
     alone: bool = True
+    reads: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a volume is filled from: what is at a path, or what a url leads to.
+
+    ``thing`` is what was there; ``None`` of a volume that the task itself makes before, in the
+    directory ``place`` or as the device of ``uuid``, as device mapper's begins.  ``format`` "" and
+    ``capacity`` 0 are not known before it is read.  ``packed`` tells how it is compressed, or
+    "auto" where only its first bytes will.  ``size`` and ``allocation`` are a file's.
+    """
+
+    shown: str
+    path: str = ""
+    thing: File | Device | None = None
+    place: File | None = None
+    uuid: str = ""
+    url: str = ""
+    checksum: str = ""
+    packed: str = ""
+    format: str = ""
+    capacity: int = 0
+    size: int = 0
+    allocation: int = 0
+
+
+@dataclass(frozen=True)
+class Filling:
+    """How a volume is filled.
+
+    ``read`` tells from the first bytes of a source its format and capacity, and raises `Refused`
+    where it must not be used.  ``format`` is that of the volume, "" where it is the source's, and
+    ``capacity`` 0 likewise.  Where ``alike`` a source of that format is copied as it is, and then
+    resized with ``grow``; else it is converted with ``convert`` into what ``make`` has made.
+    """
+
+    name: str
+    source: Source
+    read: t.Callable[[bytes], tuple[str, int]]
+    format: str = ""
+    capacity: int = 0
+    allocation: int = 0
+    alike: bool = True
+    reflink: str = "never"
+    make: tuple[str, ...] = ()
+    grow: tuple[str, ...] = ()
+    convert: tuple[str, ...] = ()
+
+    def copies(self, format: str, capacity: int) -> bool:
+        """Whether the bytes of a source of such a format and capacity become the volume's own."""
+        if (self.format or format) in PLAIN:
+            return format in PLAIN
+        same = self.alike and self.format in ("", format)
+        return same and (self.capacity <= capacity or bool(self.grow))
 
 
 @dataclass(frozen=True)
@@ -190,6 +247,7 @@ class Volume:
     is the number of the device whose node it is, and ``below`` is what it is based on, as far as
     that is there.  ``probed`` tells that only its content says that it has its format.
     ``devices`` are those of a logical volume, or the names of one that has none now.
+    ``strange`` says what other file it needs, in words that go behind "that".
     """
 
     name: str
@@ -221,6 +279,7 @@ class Volume:
     below: tuple[File, ...] = ()
     probed: bool = False
     devices: tuple[Device, ...] = ()
+    strange: str = ""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from ._host import WITHIN, HostError, Reader
 from ._model import Refused
 from ._plan import Action, Stopped, apply, deciding, guard, sentence
 from ._process import detach, execute, execute_within, locked
+from ._streams import Fetch
 from ._tools import packages
 from ._writer import Writer
 
@@ -71,15 +72,20 @@ class Look:
 
 
 class Module(AnsibleModule):
-    """Reports every fault of the input at once, where AnsibleModule stops at its first."""
+    """Reports every fault of the input at once, where AnsibleModule stops at its first.
+
+    ``fetch`` is how what a url leads to is fetched.
+    """
 
     def __init__(
         self,
         spec: t.Mapping[str, t.Any],
         faults: t.Callable[[t.Mapping[str, t.Any]], t.Iterator[str]],
+        fetch: Fetch | None = None,
         **options: t.Any,
     ) -> None:
         self._checking: list[str] = []
+        self.fetch = fetch
         self.looks_only = "allow" not in spec
         super().__init__(  # type: ignore[no-untyped-call]
             argument_spec=dict(spec), supports_check_mode=True, **options
@@ -245,7 +251,9 @@ def bug(error: Exception) -> str:
 
 
 def _performed(
-    module: Module, look: t.Callable[[Reader], Look], progress: Progress
+    module: Module,
+    look: t.Callable[[Reader], Look],
+    progress: Progress,
 ) -> dict[str, t.Any]:
     earnest = not module.check_mode
     seen = look(Reader(module.execute))
@@ -264,7 +272,7 @@ def _performed(
     parting = seen.parting
     if earnest and seen.plan:
         progress.begun = True
-        apply(seen.plan, Writer(module.execute, progress.tally))
+        apply(seen.plan, Writer(module.execute, progress.tally, module.fetch))
         seen = _again(look, Reader(module.execute), seen.plan)
     for text in (*seen.warnings, *parting):
         module.warn(text)

@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from dataclasses import replace
 
 from . import _lifecycle, _options, _registry, _results, _taking, _volume_options
+from ._contents import Contents, Find
+from ._fetch import fetch
 from ._host import Reader
 from ._model import Pool, Refused, Seen, Stored, Volume
 from ._plan import Action, deciding, joined
@@ -22,7 +25,7 @@ from ._volumes.base import Volumes, Wanted
 
 def run_volume() -> None:
     """The whole of ``main`` of the module volume."""
-    module = Module(_volume_options.VOLUME, _volume_options.volume_faults)
+    module = Module(_volume_options.VOLUME, _volume_options.volume_faults, fetch)
     task = _Task(module.params, [module.params], purge=False)
 
     def look(host: Reader) -> Look:
@@ -38,7 +41,7 @@ def run_volume() -> None:
 
 def run_volumes() -> None:
     """The whole of ``main`` of the module volumes."""
-    module = Module(_volume_options.VOLUMES, _volume_options.volumes_faults)
+    module = Module(_volume_options.VOLUMES, _volume_options.volumes_faults, fetch)
     task = _Task(module.params, module.params["volumes"], module.params["purge"])
     changed: dict[str, bool] = {}
 
@@ -72,8 +75,9 @@ class _Task:
         stored = registry.look(host, name)
         backend, volumes = _active_pool(host, registry, name, stored.pool)
         seen = {volume.name: volume for volume in volumes.look(host, users=self._takes_away)}
-        wanted = volumes.named(self._wanted(host, seen), seen)
+        wanted = self._wanted(host, seen)
         seen = _as_said(volumes, wanted, seen)
+        named, wanted = self._filled(host, registry, volumes, wanted, seen)
         if self.purge:
             wanted += _purged(wanted, seen.values())
         faults = list(_lifecycle.volume_faults(backend.pool, volumes, wanted, seen))
@@ -87,14 +91,8 @@ class _Task:
         plan += [*(volumes.settle() if plan else ()), *_told(registry, stored, seen.values(), plan)]
         with deciding(plan):
             _taking.judge(host, plan, registry.others(host, name))
-        shown = [
-            {
-                "name": wish.name,
-                "changed": bool(steps.get(wish.name)),
-                "volume": _shown(backend, seen.get(wish.name)),
-            }
-            for wish in wanted
-        ]
+        names = dict.fromkeys(wish.name for wish in (*named, *wanted))
+        shown = [_row(backend, each, steps.get(each), seen.get(each)) for each in names]
         return Look(tuple(plan), {"volumes": shown}, view=tuple(registry.refresh(name)))
 
     def _wanted(self, host: Reader, seen: t.Mapping[str, Volume]) -> list[Wanted]:
@@ -104,7 +102,32 @@ class _Task:
             faults += _options.account_faults(host, row, where)
         if faults:
             raise Refused(f"Nothing was changed: {'; '.join(faults)}.")
-        return [_volume_options.wanted(host, row, seen.get(row["name"])) for row in self.rows]
+        pool = self.params["pool"]
+        return [_volume_options.wanted(host, row, seen.get(row["name"]), pool) for row in self.rows]
+
+    def _filled(
+        self,
+        host: Reader,
+        registry: _registry.Registry,
+        volumes: Volumes,
+        wanted: t.Sequence[Wanted],
+        seen: t.Mapping[str, Volume],
+    ) -> tuple[list[Wanted], list[Wanted]]:
+        """The wishes with names and contents, as they are listed, and as they can be fulfilled."""
+        contents = Contents(host, volumes, seen, wanted, self._elsewhere(host, registry))
+        named = volumes.named([contents.of(wish) for wish in wanted], seen)
+        return named, contents.ordered(named)
+
+    def _elsewhere(self, host: Reader, registry: _registry.Registry) -> Find:
+        """What finds the volumes of another pool, each pool once."""
+
+        @functools.lru_cache(None)
+        def find(name: str) -> tuple[Volumes, t.Mapping[str, Volume]]:
+            pool = registry.look(host, name).pool
+            volumes = _active_pool(host, registry, name, pool)[1]
+            return volumes, {volume.name: volume for volume in volumes.look(host)}
+
+        return find
 
     @property
     def _takes_away(self) -> bool:
@@ -166,6 +189,12 @@ def _told(
     """What makes libvirt look again, where it runs the pool and its list is or will be old."""
     if stored.active and stored.pool and (plan or not _lifecycle.listed(stored, list(seen))):
         yield from registry.refresh(stored.pool.name)
+
+
+def _row(
+    backend: Backend[t.Any], name: str, steps: t.Sequence[Action] | None, there: Volume | None
+) -> dict[str, t.Any]:
+    return {"name": name, "changed": bool(steps), "volume": _shown(backend, there)}
 
 
 def _shown(backend: Backend[t.Any], volume: Volume | None) -> Result | None:

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import typing as t
 
 from ._host import NoAnswer, Reader
-from ._kernel import Mount
+from ._kernel import Mount, Open
 from ._model import Device, File, Place, Pool, Refused
 from ._plan import Action, group_use, member_use, mount_use
 from ._tools import block, fs, lvm, qemu_img, targets
@@ -41,11 +42,13 @@ class Use(t.NamedTuple):
     """Who uses something, in words that go behind "is"; ``token`` stands in `Action.frees`.
 
     ``idle`` tells that nobody is at work there, so that the device may be away for a time.
+    ``opened`` by a process that may only read it.
     """
 
     words: str
     token: str = ""
     idle: bool = False
+    opened: bool = False
 
 
 def judge(host: Reader, plan: t.Sequence[Action], others: t.Sequence[Pool]) -> None:
@@ -62,9 +65,13 @@ def judge(host: Reader, plan: t.Sequence[Action], others: t.Sequence[Pool]) -> N
         c.thing for c in claims if isinstance(c.thing, Device) and c.alone and c.thing.number
     ]
     faults = [*_named_by_content(host, devices), *_named_twice(devices)]
-    room = _Room(host, others, devices)
+    read = [c.thing for c in claims if isinstance(c.thing, Device) and c.reads]
+    room = _Room(host, others, [*devices, *read])
     for claim in claims:
-        words = room.words(claim.thing, claim.alone, freed)
+        if claim.reads:
+            words = room.written(claim.thing)
+        else:
+            words = room.words(claim.thing, claim.alone, freed)
         faults += [f"{claim.thing.path} is {' and '.join(words)}"] if words else []
     if faults:
         raise Refused(
@@ -142,7 +149,9 @@ class _Room:
             for key in (each.number, file):
                 who.setdefault(key, set()).add(each.who)
             self.paths.append((each.path, Use(f"open in {each.who}")))
-        return ((key, Use(f"open in {_listed(whom)}")) for key, whom in who.items() if key)
+        return (
+            (key, Use(f"open in {_listed(whom)}", opened=True)) for key, whom in who.items() if key
+        )
 
     def _backing(self) -> t.Iterator[tuple[t.Any, Use]]:
         for loop in self.host.loops():
@@ -197,6 +206,32 @@ class _Room:
             if whole_is_ours and not found and self.host.taken(thing.path):
                 found = [Use("in use by the kernel, which does not tell for what")]
         return list(dict.fromkeys(use.words for use in found if use.token not in freed))
+
+    def written(self, thing: Device | File | Place) -> list[str]:
+        """Who may write to it meanwhile, in words that go behind "is"."""
+        if isinstance(thing, File):
+            key = (thing.device, thing.inode)
+            found = self.uses.get(key) or self.uses.get(thing.path, [])
+            found = [*(use for use in found if not use.opened), *self._writers((key, thing.path))]
+        elif isinstance(thing, Device):
+            found = []
+            for each in (thing, *self.above[thing.number]):
+                where = "" if each == thing else f"below {each.path}, which is "
+                uses = [use for use in self._whole(each) if not (use.opened or use.idle)]
+                for use in (*uses, *self._writers((each.number,))):
+                    found.append(use._replace(words=f"{where}{use.words}"))
+            if not found and self.host.taken(thing.path):
+                found = [Use("in use by the kernel, which does not tell for what")]
+        else:
+            found = []
+        return list(dict.fromkeys(use.words for use in found))
+
+    def _writers(self, keys: t.Collection[t.Any]) -> t.Iterator[Use]:
+        """The processes that have something open for writing."""
+        for each in self.host.opened():
+            file = (each.device, each.inode) if each.inode else each.path
+            if (each.number in keys or file in keys) and _writes(self.host, each):
+                yield Use(f"open for writing in {each.who}")
 
     def _below(self, place: Place, whole: bool) -> t.Iterator[Use]:
         """The uses of a directory and all that is in it, by all paths that lead there."""
@@ -302,6 +337,13 @@ class _Room:
                 "a damaged one, a guest's, or one that a filter or the devices file hides "
                 f"({_given_up(device, 'LVM2_member')})"
             )
+
+
+def _writes(host: Reader, opened: Open) -> bool:
+    """Whether a process can write to what it has open; one that has closed it cannot."""
+    told = host.read(opened.info) if opened.info else None
+    flags = re.search(r"^flags:\s*0*([0-7]+)$", told or "", re.MULTILINE)
+    return opened.writes or bool(flags and int(flags[1], 8) & 3)
 
 
 def _given_up(device: Device, kind: str) -> str:

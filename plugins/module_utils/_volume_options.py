@@ -6,13 +6,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import typing as t
+import urllib.parse
 
 from . import _options, _size
 from ._host import Reader
 from ._model import Permissions, Volume
 from ._options import Params, Spec
 from ._volumes.base import Wanted
+from ._volumes.content import Origin
 
 WIPE: Spec = {
     "wipe": {
@@ -23,6 +27,27 @@ WIPE: Spec = {
         ],
     }
 }
+FORMATS = ("raw", "iso", "qcow2", "qcow", "qed", "vmdk", "vpc", "vdi")
+CONTENT: Spec = {
+    "clone_from": {
+        "type": "dict",
+        "options": {
+            "volume": {"type": "str", "required": True},
+            "pool": {"type": "str"},
+            "reflink": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
+        },
+    },
+    "source": {
+        "type": "dict",
+        "options": {
+            "path": {"type": "str"},
+            "url": {"type": "str"},
+            "checksum": {"type": "str"},
+            "format": {"type": "str", "choices": [*FORMATS]},
+            "decompress": {"type": "str", "choices": ["auto", "never"], "default": "auto"},
+        },
+    },
+}
 _VOLUME: Spec = {
     "name": {"type": "str", "aliases": ["volume"]},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -31,7 +56,10 @@ _VOLUME: Spec = {
     "format": {"type": "str"},
     **_options.OWNERSHIP,
     **WIPE,
+    **CONTENT,
 }
+_PLACES = ("path", "url")  # where a source can be
+_SUMS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 _ABSENT = ("name", "state", "wipe")  # what belongs to a volume that goes
 # The action plugin reads it.
 _CONTROL: Spec = {"progress": {"type": "bool", "default": True}}
@@ -87,9 +115,46 @@ def _row_faults(params: Params, where: str = "") -> t.Iterator[str]:
         faults += [f"{key}: belongs to state present, and state is absent" for key in given]
     elif params.get("wipe") is not None:
         faults.append("wipe: belongs to state absent, and state is present")
+    faults += _content_faults(params)
     if params.get("name") is None:
         faults += _nameless_faults(params)
     yield from (f"{where}{fault}" for fault in faults)
+
+
+def _content_faults(params: Params) -> t.Iterator[str]:
+    """What is wrong with where the first content comes from."""
+    clone, source = params.get("clone_from"), params.get("source")
+    if clone is not None and source is not None:
+        yield "clone_from and source: a volume has one first content, so leave out one of them"
+    if isinstance(clone, dict):
+        yield from _options.name_faults(clone.get("volume"), "clone_from.volume", 255)
+        own = clone.get("pool") in (None, params.get("pool"))
+        if own and clone.get("volume") == params.get("name"):
+            yield "clone_from: a volume is not cloned from itself"
+    if isinstance(source, dict):
+        given = [key for key in _PLACES if source.get(key) is not None]
+        if len(given) != 1:
+            yield f"source: has one of {', '.join(_PLACES)}, and here are {len(given)}"
+        yield from (f"source.{fault}" for fault in _source_faults(source))
+
+
+def _source_faults(source: Params) -> t.Iterator[str]:
+    yield from _options.path_faults(source, "path")
+    url = urllib.parse.urlsplit(str(source.get("url") or "https://"))
+    if url.scheme not in ("https", "http", "file"):
+        yield f"url: {source['url']!r} does not begin with https, http or file"
+    if url.password is not None:
+        # Not the url itself: this text is shown and logged.
+        yield "url: has a password in it, which all would see who see the plan. Leave it out"
+    if url.scheme == "http" and source.get("checksum") is None:
+        yield "checksum: is required with http, where anybody on the way can change what is fetched"
+    kind, colon, digits = str(source.get("checksum") or "").partition(":")
+    if colon or kind:
+        sizes = {name: hashlib.new(name).digest_size for name in sorted(_SUMS)}
+        if kind not in sizes:
+            yield f"checksum: {kind!r} is none of {', '.join(sizes)}, which come before a colon"
+        elif not re.fullmatch(f"[0-9a-fA-F]{{{2 * sizes[kind]}}}", digits):
+            yield f"checksum: a {kind} has {2 * sizes[kind]} hexadecimal digits"
 
 
 def _nameless_faults(params: Params) -> t.Iterator[str]:
@@ -100,7 +165,7 @@ def _nameless_faults(params: Params) -> t.Iterator[str]:
         yield "name: is missing, and capacity is not given as bytes, which could stand in for it"
 
 
-def wanted(host: Reader, row: Params, there: Volume | None) -> Wanted:
+def wanted(host: Reader, row: Params, there: Volume | None, pool: str) -> Wanted:
     mode = there.permissions.mode if there else "0600"
     return Wanted(
         row["name"] or "",
@@ -110,4 +175,24 @@ def wanted(host: Reader, row: Params, there: Volume | None) -> Wanted:
         row["format"] or "",
         _options.permissions(host, row, Permissions(), mode),
         wipe=row["wipe"] or "",
+        origin=_origin(row, pool),
+    )
+
+
+def _origin(row: Params, pool: str) -> Origin | None:
+    """Where the first content comes from; a file's url is its path."""
+    clone, source = row["clone_from"], row["source"]
+    if clone:
+        other = "" if clone["pool"] in (None, pool) else clone["pool"]
+        return Origin(clone["volume"], other, clone["reflink"])
+    if not source:
+        return None
+    url = urllib.parse.urlsplit(source["url"] or "")
+    local = urllib.parse.unquote(url.path) if url.scheme == "file" else ""
+    return Origin(
+        path=source["path"] or local,
+        url="" if local else source["url"] or "",
+        checksum=source["checksum"] or "",
+        format=source["format"] or "",
+        unpack=source["decompress"] == "auto",
     )

@@ -13,7 +13,9 @@ import os
 import typing as t
 
 from . import _inside
+from ._filling import Filler, Words
 from ._host import (
+    FROM,
     HERE,
     LIMIT,
     MIB,
@@ -27,7 +29,8 @@ from ._host import (
     read_ends,
 )
 from ._job import Tally
-from ._model import Claim, Device, File, Place
+from ._model import Claim, Device, File, Filling, Place
+from ._streams import Fetch
 
 # Commands that destroy nothing, by how they begin.  All others need a claim.
 HARMLESS = (
@@ -52,8 +55,11 @@ _BLOCK = 4 * MIB  # that is read and written at once
 class Writer(Reader):
     """The machine, to change.  Only ``_plan.apply`` is ever given one."""
 
-    def __init__(self, execute: Exec, tally: Tally | None = None) -> None:
+    def __init__(
+        self, execute: Exec, tally: Tally | None = None, fetch: Fetch | None = None
+    ) -> None:
         super().__init__(execute)
+        self._fetch = fetch
         self._tally = tally or Tally()
         self._making: dict[str, _inside.Making] = {}
         self._claims: tuple[Claim, ...] = ()
@@ -318,6 +324,30 @@ class Writer(Reader):
                 raise
             self._making[f"{place.path}/{name}"] = making
 
+    def fill_file(self, place: File, name: str, filling: Filling) -> None:
+        """Makes a file with the content of another one, of a device or of what a url leads to."""
+        with self._new(place, name) as making:
+            shown = {making.path: f"{place.path}/{name}"}
+            self._filler(filling, shown).file(making.file, making.path, place)
+
+    def _filler(self, filling: Filling, shown: t.Mapping[str, str]) -> Filler:
+        name = filling.name
+
+        def tool(
+            argv: t.Sequence[str], words: Words, total: int, done: t.Callable[[], int]
+        ) -> None:
+            argv = [_said(word, words) for word in argv]
+            with self.following(name, total, done) if total else contextlib.nullcontext():
+                code, output, errors = self._bounded(argv, "", 0)
+            if code:
+                told = {**shown, words.get(FROM, HERE): filling.source.shown}
+                raise HostError(_said(failed(argv, output, errors), told))
+
+        def tell(done: int, total: int) -> None:
+            self.progress(name, done, total)
+
+        return Filler(filling, tool, self._fetch, tell)
+
     def _tool(self, argv: t.Sequence[str], path: str, shown: str) -> None:
         code, output, errors = self._bounded([word.replace(HERE, path) for word in argv], "", 0)
         if code:
@@ -378,6 +408,13 @@ class Writer(Reader):
         """Lets a tool work on a file, which it finds at `HERE`."""
         with self._looking(seen.path), _inside.file(seen, place) as (_file, path):
             self._tool(argv, path, seen.path)
+
+
+def _said(text: str, words: Words) -> str:
+    """A text with words for what stands for them in it."""
+    for stands, word in words.items():
+        text = text.replace(stands, word)
+    return text
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ options:
     default: present
   capacity:
     description:
-      - The size that a guest sees. Required for a volume that is not there yet.
+      - The size that a guest sees. Required for a volume that is not there yet, but where O(clone_from) or O(source) tells it.
       - A number with a unit as libvirt reads it. V(K) and V(KiB) are 1024 bytes, V(KB) is 1000, and so on to V(E), in upper or
         lower case, with or without a blank. A number without a unit is bytes. Decimals are fine if the result is a whole number of
         bytes.
@@ -72,6 +72,74 @@ options:
       - A logical volume has no format. That of a partition is its type, one of V(none), V(linux), V(fat16), V(fat32), V(linux-swap),
         V(linux-lvm), V(linux-raid) and, with a dos table, V(extended).
     type: str
+  clone_from:
+    description:
+      - The volume that this one gets its content from when it is made. If the volume is there already, nothing is copied.
+      - The two can be of any types and formats that are made, and the content is converted. What is sparse stays sparse.
+      - If O(format) is not given, an image has the format of the other one. If O(capacity) is not given, it has its capacity, and a
+        larger one is really applied.
+      - The other volume is there, or made in the same list of M(poolwright.storage.volumes), in any order. Its pool is active, and
+        nobody can write to it, so a guest that has it open is stopped before. Who only reads it is not in the way.
+      - An image that names other files is refused, because it could make the host read what is not the guest's.
+    type: dict
+    suboptions:
+      volume:
+        description: The name of the other volume.
+        type: str
+        required: true
+      pool:
+        description: Its pool, if that is another one than O(pool).
+        type: str
+      reflink:
+        description:
+          - Whether the two share the blocks that they have in common, which file systems such as xfs and btrfs can do for two files
+            of one format. Copying then takes no time and no space.
+          - V(auto) does where it can, V(always) is an error where it cannot, V(never) copies.
+        type: str
+        choices:
+          - auto
+          - always
+          - never
+        default: auto
+  source:
+    description:
+      - Where the volume gets its content from when it is made, one of O(source.path) and O(source.url). If the volume is there
+        already, nothing is fetched and nothing copied.
+      - Format, capacity and what is refused are as with O(clone_from).
+    type: dict
+    suboptions:
+      path:
+        description: A file or a block device on the managed host.
+        type: str
+      url:
+        description:
+          - What the managed host fetches, with C(https), C(http) or C(file). Proxies and certificates are those of
+            M(ansible.builtin.get_url).
+          - If the server breaks off, it goes on from there, or begins again if the server cannot do that.
+          - What it is turns out only when it is fetched, so that check mode foresees neither a wrong O(source.checksum) nor an image
+            that is refused. Then nothing is left of it.
+        type: str
+      checksum:
+        description:
+          - The checksum of the file as it is, before it is unpacked, as V(sha256:) and its hexadecimal digits. Also V(md5), V(sha1),
+            V(sha224), V(sha384) and V(sha512).
+          - Required with a O(source.url) of C(http).
+        type: str
+      format:
+        description:
+          - The format of the content. If it is not given, its first bytes tell.
+          - V(raw) says that it is a raw disk even if it begins like an image, and may name other files.
+        type: str
+        choices: [raw, iso, qcow2, qcow, qed, vmdk, vpc, vdi]
+      decompress:
+        description:
+          - With V(auto), what its first bytes tell to be compressed with gzip, xz, zstd or bzip2 is unpacked while it is written.
+          - With V(never), it is used as it is.
+        type: str
+        choices:
+          - auto
+          - never
+        default: auto
   wipe:
     description:
       - How what a volume holds is made unreadable before it goes with O(state=absent). If it is not given, its place is only given up.
@@ -105,6 +173,7 @@ options:
 requirements:
   - qemu-img (Debian C(qemu-utils)) to make qcow2 volumes
   - scrub for those patterns of O(wipe) that are its own
+  - zstd to unpack what is compressed with it
   - lvm2 for the volumes of M(poolwright.storage.pool_logical)
   - parted and sfdisk (Debian C(fdisk)) for those of M(poolwright.storage.pool_disk)
 notes:
@@ -170,6 +239,23 @@ EXAMPLES = r"""
     state: absent
     wipe: zero
     allow: [delete]
+
+- name: A template has a copy
+  poolwright.storage.volume:
+    pool: images
+    name: db2.qcow2
+    format: qcow2
+    capacity: 64M
+    clone_from:
+      volume: db1.img
+
+- name: A volume is filled from a file
+  poolwright.storage.volume:
+    pool: images
+    name: db3.img
+    source:
+      path: /srv/images/db1.img
+      format: raw
 
 - name: The pool goes, with the volumes that are left
   poolwright.storage.pool_dir:

@@ -61,6 +61,49 @@ options:
       group:
         description: The group, by name or number.
         type: str
+      clone_from:
+        description: The volume that this one gets its content from when it is made. See O(poolwright.storage.volume#module:clone_from).
+        type: dict
+        suboptions:
+          volume:
+            description: The name of the other volume, which can be one of this list.
+            type: str
+            required: true
+          pool:
+            description: Its pool, if that is another one than O(pool).
+            type: str
+          reflink:
+            description: Whether the two share blocks. See O(poolwright.storage.volume#module:clone_from.reflink).
+            type: str
+            choices:
+              - auto
+              - always
+              - never
+            default: auto
+      source:
+        description: Where the volume gets its content from when it is made. See O(poolwright.storage.volume#module:source).
+        type: dict
+        suboptions:
+          path:
+            description: A file or a block device on the managed host.
+            type: str
+          url:
+            description: What the managed host fetches. See O(poolwright.storage.volume#module:source.url).
+            type: str
+          checksum:
+            description: The checksum of the file as it is. See O(poolwright.storage.volume#module:source.checksum).
+            type: str
+          format:
+            description: The format of the content. See O(poolwright.storage.volume#module:source.format).
+            type: str
+            choices: [raw, iso, qcow2, qcow, qed, vmdk, vpc, vdi]
+          decompress:
+            description: Whether what is compressed is unpacked. See O(poolwright.storage.volume#module:source.decompress).
+            type: str
+            choices:
+              - auto
+              - never
+            default: auto
       wipe:
         description: How what it holds is made unreadable before it goes. See O(poolwright.storage.volume#module:wipe).
         type: str
@@ -91,6 +134,7 @@ options:
 requirements:
   - qemu-img (Debian C(qemu-utils)) to make qcow2 volumes
   - scrub for those patterns of O(volumes[].wipe) that are its own
+  - zstd to unpack what is compressed with it
   - lvm2 for the volumes of M(poolwright.storage.pool_logical)
 notes:
   - The pool is defined and active, or the task is refused.

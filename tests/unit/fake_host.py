@@ -54,6 +54,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils._host import (
     WITHIN,
     ZEROS,
     Entry,
+    Head,
     HostError,
     NoAnswer,
     Node,
@@ -293,6 +294,11 @@ class FakeHost(Reader):
         found = {path: there.get(os.path.normpath(path)) for path in paths}
         return {path: file for path, file in found.items() if file}
 
+    def head(self, path: str, unpack: bool) -> Head:
+        node, said = self.node(path), self._inside(path)
+        assert node and said is not None, f"the case does not say what is in {path}"
+        return Head(node, node.size, said.get("packed", "") if unpack else "", _header(said))
+
     def ends(self, device: str) -> str:
         return "noise" if self._disk(device).get("noise") else ZEROS
 
@@ -343,7 +349,9 @@ class FakeHost(Reader):
             return Open(who, path)
         file, node = self.file(path), self.node(path)
         assert file and node
-        return Open(who, path, file.device, file.inode, node.device)
+        pid = who.rpartition("(")[2].rstrip(")")
+        info = next((name for name in self.files if name.startswith(f"/proc/{pid}/fdinfo/")), "")
+        return Open(who, path, file.device, file.inode, node.device, info=info)
 
     def patiently(self, look: t.Callable[[], t.Any], *_others: t.Any) -> t.Any:
         return look()

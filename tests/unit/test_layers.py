@@ -29,7 +29,7 @@ NAMES = [str(path.relative_to(ROOT / "plugins")) for path in SOURCES]
 
 # What only the files that touch the machine may import, and what only one file may.
 # _job is a process of its own, which its task looks after.
-MACHINE = ("_kernel", "_host", "_inside", "_writer", "_process", "_job")
+MACHINE = ("_kernel", "_host", "_inside", "_streams", "_filling", "_writer", "_process", "_job")
 ONLY = {
     MACHINE: {
         "ctypes",
@@ -43,7 +43,7 @@ ONLY = {
         "stat",
         "time",
     },
-    ("_run",): {"ansible"},
+    ("_run", "_fetch"): {"ansible"},
     ("_xml",): {"lxml"},
 }
 # Which of our files each layer may import; a folder stands for all that is in it.
@@ -53,10 +53,12 @@ MAY = {
     "_model": set(),
     "_size": set(),
     "_kernel": set(),
-    "_host": {"_kernel", "_model"},
+    "_streams": set(),
+    "_filling": {"_model", "_host", "_inside", "_streams"},
+    "_host": {"_kernel", "_model", "_streams"},
     "_inside": {"_model"},
     "_job": set(),
-    "_writer": {"_model", "_host", "_inside", "_job"},
+    "_writer": {"_model", "_host", "_inside", "_job", "_filling", "_streams"},
     "_process": {"_host", "_model"},
     "_plan": {"_model", "_host", "_writer"},
     "_xml": {"_model"},
@@ -69,8 +71,20 @@ MAY = {
     "_pools": {*BACKEND, "_pools"},
     "_taking": TOOLS,
     "_describe": {"_model", "_host", "_options", "_pools"},
+    "_fetch": set(),
+    "_contents": {"_model", "_host", "_volumes"},
     "_lifecycle": {"_model", "_plan", "_pools", "_registry", "_size", "_tools", "_volumes"},
-    "_run": {"_job", "_model", "_plan", "_host", "_process", "_tools", "_writer", "_xml"},
+    "_run": {
+        "_job",
+        "_model",
+        "_plan",
+        "_host",
+        "_process",
+        "_streams",
+        "_tools",
+        "_writer",
+        "_xml",
+    },
 }
 RUNNERS = {"_run_pool", "_run_volumes", "_run_info"}
 

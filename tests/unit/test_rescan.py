@@ -47,7 +47,9 @@ def test_rescan(tmp_path: Path, check: bool, found: bool) -> None:
             (), {"pool": list(there)}, rescan=(rescan,), volumes=dict.fromkeys(there, "disk")
         )
 
-    module: t.Any = SimpleNamespace(check_mode=check, execute=None, params={"allow": []}, warn=None)
+    module: t.Any = SimpleNamespace(
+        check_mode=check, execute=None, params={"allow": []}, warn=None, fetch=None
+    )
     result = _run._performed(module, look, _run.Progress())
     assert scan.read_text() == ("" if check else "- - -")
     assert result["changed"] == (found and not check)

@@ -45,6 +45,7 @@ class Module:
 
     check_mode = False
     control: t.ClassVar[Result] = {}
+    fetch = None
 
     def __init__(self, code: int = 0, errors: str = "") -> None:
         self.params: Result = {"allow": []}

@@ -59,6 +59,7 @@ MOUNTABLE = frozenset(
 
 
 # The largest file of file systems with blocks of 4096 bytes, where guests' disks come near it.
+_SHARING = frozenset(["bcachefs", "btrfs", "ocfs2", "xfs"])
 _LARGEST = {"vfat": (4 << 30) - 1, "ext2": 2 << 40, "ext3": 2 << 40, "ext4": (16 << 40) - 4096}
 
 
@@ -121,6 +122,11 @@ def holding(host: Reader, path: str) -> frozenset[str]:
 def largest_file(words: t.Collection[str]) -> int:
     """How large a file can be on such a file system; 0 where nothing is known that matters."""
     return min((_LARGEST[word] for word in words if word in _LARGEST), default=0)
+
+
+def shares_blocks(words: t.Collection[str]) -> bool:
+    """Whether files of such a file system can have blocks in common."""
+    return bool(_SHARING.intersection(words))
 
 
 def refused_name(words: t.Collection[str], name: str) -> str:

@@ -16,17 +16,16 @@ import struct
 import typing as t
 from dataclasses import dataclass
 
-from .._host import HERE, Entry, Reader
+from .._host import FORMAT, FROM, HERE, SIZE, START, Entry, Reader
 from .._model import File, Target, Volume
 from .._plan import Action, call
 from . import files
 
-# What is a raw disk to everybody but libvirt, which calls some of them by what is on them.
-PLAIN = ("raw", "iso")
 # What a new image can be, and what qemu-img gives another size, larger or any.
 MADE = ("qcow2", "qcow", "qed", "vmdk", "vpc", "vdi")
 GROWN = ("qcow2", "qed")
 SHRUNK = ("qcow2",)
+_CONVERT = ("qemu-img", "convert", "-q", "-n")
 
 
 @dataclass(frozen=True)
@@ -103,6 +102,27 @@ def names(header: bytes, image: Image) -> list[str]:
         found.append(text.partition(":")[2] if text.startswith(_FILES) else "")
         found += _strings(text[len("json:") :]) if text.startswith("json:") else []
     return [text for text in dict.fromkeys(found) if text]
+
+
+def strange(header: bytes, image: Image) -> str:
+    """What other file an image needs, in words that go behind "that"; "" where it needs none."""
+    if image.backing_path:
+        return f"is based on {files.shown(image.backing_path)}"
+    if image.data_file or "data_file" in image.features:
+        return f"has its data in {files.shown(image.data_file) or 'another file'}"
+    if header.startswith(_DESCRIPTOR):
+        return "only describes an image in other files"
+    return _strange_vmdk(header, image) if image.format == "vmdk" else ""
+
+
+def _strange_vmdk(header: bytes, image: Image) -> str:
+    """The text that describes a vmdk image is somewhere in it, as its header tells."""
+    start, count = (_number(header, "<Q", at) or 0 for at in (28, 36))
+    text = header[start * 512 : (start + count) * 512]
+    if not image.capacity or len(text) < count * 512:
+        return "does not tell in its first sectors whether it needs other files"
+    parent = re.search(rb'parentFileNameHint="([^"]+)', text)
+    return f"is based on {files.shown(_text(parent[1]))}" if parent else ""
 
 
 def needs(host: Reader, path: str, entries: t.Sequence[Entry]) -> dict[str, tuple[File, ...]]:
@@ -200,6 +220,28 @@ def options(format: str, target: Target, encrypted: t.Sequence[str] = ()) -> lis
 def _size(capacity: int) -> str:
     """A size as libvirt writes it, but an odd number of sectors, which that would round up."""
     return str(capacity) if capacity % 1024 else f"{capacity // 1024}K"
+
+
+def converting(format: str) -> tuple[str, ...]:
+    """The command that fills an image that has just been made.
+
+    What the source is based on is not read, whatever it says of itself.
+    """
+    source = f"driver={FORMAT},file.filename={FROM},backing="
+    return (*_CONVERT, "--target-is-zero", "--image-opts", "-O", format, source, HERE)
+
+
+def converting_on(device: str) -> tuple[str, ...]:
+    """The command that writes a part of an image's content to the same place on a device."""
+    part = f"offset={START},size={SIZE}"
+    source = f"driver=raw,{part},file.driver={FORMAT},file.file.filename={FROM},file.backing="
+    target = f"driver=raw,{part},file.filename={HERE}"
+    return (*_CONVERT, "--image-opts", "--target-image-opts", source, target)
+
+
+def growing(format: str) -> tuple[str, ...]:
+    """The command that grows an image that has just been copied; none where that cannot be."""
+    return ("qemu-img", "resize", "-q", "-f", format, HERE, SIZE) if format in GROWN else ()
 
 
 def resize(text: str, place: File, image: Volume, capacity: int, **facts: t.Any) -> Action:

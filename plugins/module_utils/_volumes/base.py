@@ -11,17 +11,19 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._host import Node, Reader
-from .._model import Permissions, Refused, Target, Volume
+from .._model import Permissions, Refused, Source, Target, Volume
 from .._plan import Steps
 from .._size import Size, show
 from .._tools import files
+from .content import Origin
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What a task wants of one volume.  ``None`` and "" leave what is there alone.
 
-    Without a name it is whatever `Volumes.named` makes of it.
+    Without a name it is whatever `Volumes.named` makes of it.  ``content`` is what was found of its
+    ``origin``, where it is to be used.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Wanted:
     permissions: Permissions = field(default_factory=Permissions)
     target: Target = field(default_factory=Target)
     wipe: str = ""  # how what it holds is made unreadable before it goes
+    origin: Origin | None = None
+    content: Source | None = None
 
 
 class Room:
@@ -108,6 +112,14 @@ class Volumes(abc.ABC):
     @abc.abstractmethod
     def delete(self, seen: Volume) -> Steps:
         """Removes a volume; with risk where it may hold data."""
+
+    @abc.abstractmethod
+    def source(self, seen: Volume) -> Source:
+        """A volume as what another one is filled from; raises `Refused` where it cannot be."""
+
+    @abc.abstractmethod
+    def made(self, wanted: Wanted, capacity: int) -> Source:
+        """The same of one that is made before; 0 is a ``capacity`` that is not known."""
 
     def told(self, there: Volume, format: str) -> Volume:
         """A volume that is there, as it is if it has the format that the task says."""

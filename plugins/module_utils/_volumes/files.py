@@ -14,12 +14,12 @@ import re
 import typing as t
 from dataclasses import replace
 
-from .._host import Entry, HostError, Node, Reader
-from .._model import UNFINISHED, Claim, File, Permissions, Refused, Volume
+from .._host import SIZE, Entry, HostError, Node, Reader
+from .._model import PLAIN, UNFINISHED, Claim, File, Permissions, Refused, Source, Target, Volume
 from .._plan import Action, Steps, call
 from .._size import round_up, show
-from .._tools import files, fs, qemu_img, wipe
-from . import base
+from .._tools import files, filling, fs, qemu_img, wipe
+from . import base, content
 
 # A file is made under such a name, of the host, its boot and chance.
 _MADE = re.compile(re.escape(UNFINISHED) + "([0-9a-f]{12})-[0-9a-f]{12}-[0-9a-f]{16}")
@@ -86,7 +86,9 @@ class Files(base.Volumes):
         capacity = node.size if image.capacity is None else image.capacity
         allocation, data = node.allocated, node.allocated > 0
         sized = replace(found, capacity=capacity, allocation=allocation, physical=node.size)
-        return replace(self._image(sized, image), data=data, probed=image.format != "raw")
+        strange = qemu_img.strange(entry.header, image)
+        found = replace(self._image(sized, image), data=data, strange=strange)
+        return replace(found, probed=image.format != "raw")
 
     def _image(self, found: Volume, image: qemu_img.Image) -> Volume:
         return replace(
@@ -100,21 +102,21 @@ class Files(base.Volumes):
         )
 
     def told(self, there: Volume, format: str) -> Volume:
-        if format in qemu_img.PLAIN and (there.probed or there.format in qemu_img.PLAIN):
+        if format in PLAIN and (there.probed or there.format in PLAIN):
             raw = self._image(there, qemu_img.Image(format))
-            return replace(raw, capacity=there.physical, below=(), probed=False)
+            return replace(raw, capacity=there.physical, below=(), probed=False, strange="")
         return replace(there, probed=False) if format == there.format else there
 
     def room(self) -> base.Room:
         return base.Room(*self._space)
 
     def step(self, format: str) -> int:
-        return 1 if format in qemu_img.PLAIN else 512
+        return 1 if format in PLAIN else 512
 
     def faults(self, wanted: base.Wanted) -> t.Iterator[str]:
         if wanted.capacity and wanted.capacity.free:
             yield f"{wanted.name}: a file's capacity cannot be a share of the space that is free"
-        plain = wanted.format in ("", *qemu_img.PLAIN)
+        plain = wanted.format in ("", *PLAIN)
         if wanted.allocation and not plain:
             yield (
                 f"{wanted.name}: a {wanted.format} image takes space as it fills, so leave "
@@ -143,33 +145,98 @@ class Files(base.Volumes):
             yield f"is the same name as {other} to the file system of this pool"
 
     def cost(self, wanted: base.Wanted, capacity: int, allocation: int) -> int:
-        return allocation if wanted.format in ("", *qemu_img.PLAIN) else 0
+        taken = allocation if wanted.format in ("", *PLAIN) else 0
+        return max(taken, self._content_cost(wanted, capacity))
+
+    def _content_cost(self, wanted: base.Wanted, capacity: int) -> int:
+        """What content takes at least, but where its blocks can be shared."""
+        source = wanted.content
+        if source is None:
+            return 0
+        file, own = source.thing, self._directory
+        beside = isinstance(file, File) and own is not None and file.device == own.device
+        shared = beside and fs.shares_blocks(self._holding)
+        return 0 if shared else min(source.allocation, capacity or source.allocation)
 
     def more(self, wanted: base.Wanted, there: Volume, capacity: int, allocation: int) -> int:
         return max(0, allocation - there.allocation)
 
     def create(self, wanted: base.Wanted, capacity: int, allocation: int) -> Steps:
-        """Made aside, then filled where it is to have content, then given its name."""
-        yield self._make(wanted, capacity, allocation)
+        """Made aside, filled where it is to have content, and then given its name."""
+        if wanted.content:
+            yield self._fill(wanted, wanted.content, capacity, allocation)
+        else:
+            yield self._make(wanted, capacity, allocation)
         yield files.publish(self._place(), wanted.name, wanted.permissions)
 
     def _make(self, wanted: base.Wanted, capacity: int, allocation: int) -> Action:
         format, place = wanted.format or "raw", self._place()
         text = f"make {format} volume {wanted.name} of {show(capacity)}"
-        if format in qemu_img.PLAIN:
+        if format in PLAIN:
             return files.make_raw(place, wanted.name, capacity, allocation, text)
-        if format not in qemu_img.MADE:
-            raise Refused(
-                f"Nothing was changed: volume {wanted.name} is to be made as {format}, which is "
-                f"only kept where it is. Made are {', '.join((*qemu_img.PLAIN, *qemu_img.MADE))}."
-            )
+        self._makeable(wanted.name, format)
         self._has_tool(wanted.name)
         argv = qemu_img.creating(format, capacity, wanted.target)
         return qemu_img.create(place, wanted.name, text, argv)
 
+    def _makeable(self, name: str, format: str) -> None:
+        able = (*PLAIN, *qemu_img.MADE)
+        if format not in able:
+            raise Refused(
+                f"Nothing was changed: volume {name} is to be made as {format}, which is only kept "
+                f"where it is. Made are {', '.join(able)}."
+            )
+
+    def _fill(self, wanted: base.Wanted, source: Source, capacity: int, allocation: int) -> Action:
+        name, format, origin = wanted.name, wanted.format, t.cast(content.Origin, wanted.origin)
+        place, made = self._place(), format in qemu_img.MADE
+        self._makeable(name, format or "raw")
+        make = (*qemu_img.creating(format, 0, wanted.target), SIZE) if made else ()
+        how = content.filling(
+            name,
+            source,
+            origin.format,
+            format=format,
+            capacity=capacity,
+            allocation=allocation,
+            alike=wanted.target == Target(),
+            reflink=origin.reflink,
+            make=make,
+            grow=qemu_img.growing(format or source.format or "qcow2"),
+            convert=qemu_img.converting(format),
+        )
+        if not how.copies(source.format or format, source.capacity):
+            self._has_tool(name)
+        kind = " ".join(filter(None, [format or source.format, "volume"]))
+        size = f" of {show(capacity)}" if capacity else ""
+        return filling.file(place, how, f"make {kind} {name}{size} from {source.shown}")
+
+    def source(self, seen: Volume) -> Source:
+        self._one_file(seen)
+        if seen.type != "file":
+            raise Refused(f"Nothing was changed: {seen.path} is a directory, and is not copied.")
+        if seen.strange:
+            raise Refused(content.refusal(f"volume {seen.name}", seen.format, seen.strange))
+        return Source(
+            f"volume {seen.name}",
+            seen.path,
+            seen.file,
+            self._directory,
+            format=seen.format,
+            capacity=seen.capacity,
+            size=seen.physical,
+            allocation=seen.allocation,
+        )
+
+    def made(self, wanted: base.Wanted, capacity: int) -> Source:
+        format = wanted.format or (wanted.content.format if wanted.content else "raw")
+        path = f"{self.path}/{wanted.name}"
+        shown = f"volume {wanted.name}"
+        return Source(shown, path, place=self._directory, format=format, capacity=capacity)
+
     def resizable(self, seen: Volume, capacity: int) -> None:
         shrink = capacity < seen.capacity
-        able = (*qemu_img.PLAIN, *(qemu_img.SHRUNK if shrink else qemu_img.GROWN))
+        able = (*PLAIN, *(qemu_img.SHRUNK if shrink else qemu_img.GROWN))
         if seen.probed and seen.format in able:
             raise Refused(
                 f"Nothing was changed: volume {seen.name} begins with the header of a "
@@ -191,12 +258,12 @@ class Files(base.Volumes):
         text = f"{'shrink' if shrink else 'grow'} volume {seen.name} from {show(seen.capacity)} to "
         text += show(capacity)
         # A raw file may grow below a guest; a tool works on an image only while nobody else does.
-        alone = shrink or seen.format not in qemu_img.PLAIN
+        alone = shrink or seen.format not in PLAIN
         if shrink:
             self._known(seen, "shrunk")
         risk, claims = "shrink" if shrink else "", _alone(seen) if alone else ()
         place = self._place()
-        if seen.format in qemu_img.PLAIN:
+        if seen.format in PLAIN:
             command = f"truncate --size={capacity} {files.quoted(seen.path)}"
             yield call(
                 text,
@@ -214,7 +281,7 @@ class Files(base.Volumes):
 
     def allocate(self, seen: Volume, allocation: int) -> Steps:
         # A file system may count some more or fewer blocks than it was asked for.
-        if seen.format in qemu_img.PLAIN and round_up(seen.allocation, 4096) < allocation:
+        if seen.format in PLAIN and round_up(seen.allocation, 4096) < allocation:
             self._one_file(seen)
             text = f"reserve {show(allocation)} for volume {seen.name}"
             command = f"fallocate --length={allocation} {files.quoted(seen.path)}"

@@ -10,11 +10,11 @@ import re
 import typing as t
 
 from .._host import Reader
-from .._model import Device, Extent, Permissions, Refused, Volume
+from .._model import Device, Extent, Permissions, Refused, Source, Volume
 from .._plan import Steps
-from .._size import show
+from .._size import round_up, show
 from .._tools import files, lvm, wipe
-from . import base
+from . import base, content
 
 _THIN = ("t", "V")  # the first character of lv_attr: a thin pool, a volume of one
 _LONGEST_MAPPED = 127  # device mapper's names
@@ -154,6 +154,8 @@ class LogicalVolumes(base.Volumes):
         return self.step(format) * max(1, layout.own)
 
     def faults(self, wanted: base.Wanted) -> t.Iterator[str]:
+        if wanted.content:
+            yield f"{wanted.name}: only files are filled with content"
         name = wanted.name
         if not re.fullmatch(r"(?!-|\.\.?$)[A-Za-z0-9+_.-]+", name):
             yield (
@@ -210,6 +212,19 @@ class LogicalVolumes(base.Volumes):
         yield lvm.create_volume(self._there(), self.members, wanted.name, capacity)
         path = f"/dev/{self.name}/{wanted.name}"
         yield from files.permissions(path, wanted.permissions, Permissions())
+
+    def source(self, seen: Volume) -> Source:
+        if not seen.devices or not seen.devices[0].number:
+            raise Refused(
+                f"Nothing was changed: {self.name}/{seen.name} has no device of its own to read "
+                f"now. If it is inactive: lvchange --activate y {self.name}/{seen.name}."
+            )
+        return content.of_device(seen, seen.devices[0])
+
+    def made(self, wanted: base.Wanted, capacity: int) -> Source:
+        path = f"/dev/{self.name}/{wanted.name}"
+        size = round_up(capacity, self.step(""))
+        return content.new_device(wanted.name, path, size)
 
     def resizable(self, seen: Volume, capacity: int) -> None:
         row, kind = self.rows[seen.name], self.layouts[seen.key].kind

@@ -10,11 +10,11 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._host import MIB, Reader
-from .._model import Device, Extent, Permissions, Pool, Refused, Volume
+from .._model import Device, Extent, Permissions, Pool, Refused, Source, Volume
 from .._plan import Action, Steps
 from .._size import round_up, show
 from .._tools import block, files, partitions
-from . import base
+from . import base, content
 
 MAPS = "/dev/mapper"  # where the partitions of maps are
 PLAIN = ("none", "linux")  # what a partition without a wish for a type can be
@@ -257,6 +257,8 @@ class Partitions(base.Volumes):
         return _same(there, format) or partitions.flag(there.format, format) != ""
 
     def faults(self, wanted: base.Wanted) -> t.Iterator[str]:
+        if wanted.content:
+            yield f"{wanted.name}: only files are filled with content"
         label = self.table.label if self.table else ""
         outer = self.table.extended if self.table else None
         if wanted.format and wanted.format not in partitions.FORMATS:
@@ -307,6 +309,19 @@ class Partitions(base.Volumes):
         """Whether the place is free already, and not after a removal only."""
         free = self.table.free if self.table else ()
         return any(start <= part.start and part.end <= end for start, end in free)
+
+    def source(self, seen: Volume) -> Source:
+        kernel = self.kernel.get(seen.number, ())
+        if not kernel or seen.format == "extended":
+            raise Refused(
+                f"Nothing was changed: {seen.name} is not cloned, because it is an extended "
+                "partition, or the kernel does not know it yet (partprobe)."
+            )
+        return content.of_device(seen, kernel[0])
+
+    def made(self, wanted: base.Wanted, capacity: int) -> Source:
+        size = round_up(capacity, self.step(""))
+        return content.new_device(wanted.name, f"{self.folder}/{wanted.name}", size)
 
     def resize(self, seen: Volume, capacity: int) -> Steps:
         self._only_listed()

@@ -1,0 +1,385 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What volumes are filled with: copied as it is where it can be, else converted by qemu-img.
+
+All raises `OSError` or `HostError`; who calls takes away what has been filled in part.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import errno
+import fcntl
+import os
+import struct
+import typing as t
+
+from . import _inside, _streams
+from ._host import (
+    FORMAT,
+    FROM,
+    HEADER,
+    HERE,
+    SIZE,
+    START,
+    HostError,
+    identify,
+    open_device,
+    open_file,
+)
+from ._model import PLAIN, Device, File, Filling, Refused, Source
+from ._streams import PART, Fetch, Parts
+
+_FICLONE = 0x40049409
+_BLKZEROOUT = 0x127F
+_SPOOLS = "/var/tmp"  # where there is room for what does not fit into memory
+_BLOCK = 1 << 16  # in which zeros are looked for
+_ZEROS = bytes(_BLOCK)
+_SECTOR = 512
+
+Words = t.Mapping[str, str]
+# Runs a tool, whose words stand for others, while somebody counts what it has done.
+Tool = t.Callable[[t.Sequence[str], Words, int, t.Callable[[], int]], None]
+
+
+class Filler:
+    """One volume that is being filled; ``tell`` is told how many bytes of how many are done."""
+
+    def __init__(
+        self, filling: Filling, tool: Tool, fetch: Fetch | None, tell: t.Callable[[int, int], None]
+    ) -> None:
+        self.filling = filling
+        self.source = filling.source
+        self._tool = tool
+        self._fetch = fetch
+        self._tell = tell
+        self._size = 0  # of the source as it is, 0 where nobody knows
+
+    def file(self, target: t.BinaryIO, path: str, place: File) -> None:
+        """Fills a new file, which the tools find at ``path``."""
+        wanted = self.filling
+        with contextlib.ExitStack() as stack:
+            source = self._opened(stack)
+            if wanted.copies(source.format, source.capacity):
+                self._copied(source, target)
+                self._lengthened(source, target, path)
+            else:
+                size = self._caught(source, stack, place)
+                if wanted.format in PLAIN:
+                    target.truncate(size)
+                    _reserve(target, wanted.allocation)
+                self._converted(source, path, size, lambda: _allocated(target))
+            os.fsync(target.fileno())
+
+    def device(self, target: t.BinaryIO, path: str, head: int) -> None:
+        """Fills a device, whose first ``head`` bytes are written when all others are."""
+        with contextlib.ExitStack() as stack:
+            source = self._opened(stack)
+            if source.format in PLAIN:
+                begin = self._flooded(source, target, head)
+            else:
+                size = self._caught(source, stack, None)
+                begin = self._parted(source, stack, path, min(head, size), size)
+            os.fsync(target.fileno())
+            for start, end in ((_SECTOR, len(begin)), (0, _SECTOR)):
+                target.seek(start)
+                target.write(begin[start:end])
+                os.fsync(target.fileno())
+
+    def _lengthened(self, source: _Opened, target: t.BinaryIO, path: str) -> None:
+        """Gives a copy its capacity."""
+        wanted, size = self.filling, os.fstat(target.fileno()).st_size
+        if source.format in PLAIN:
+            self._enough(size)
+            target.truncate(max(size, wanted.capacity))
+        elif wanted.capacity > source.capacity:
+            words = {HERE: path, FORMAT: source.format, SIZE: str(wanted.capacity)}
+            self._tool(wanted.grow, words, 0, lambda: 0)
+
+    def _enough(self, size: int) -> None:
+        if self.filling.capacity and size > self.filling.capacity:
+            raise OSError(
+                0,
+                f"{self.source.shown} has {size} bytes, and the volume's capacity is "
+                f"{self.filling.capacity}",
+            )
+
+    def _copied(self, source: _Opened, target: t.BinaryIO) -> None:
+        """Copies bytes into a file that has none yet."""
+        wanted = self.filling
+        if source.file and not source.checked and self._cloned(source.file, target):
+            _reserve(target, wanted.allocation)
+            return
+        _reserve(target, wanted.allocation)
+        for at, part in self._passing(source):
+            for start, end in _written(part):
+                _write(target, at + start, memoryview(part)[start:end])
+        target.truncate(max(source.size, wanted.allocation))
+
+    def _cloned(self, source: t.BinaryIO, target: t.BinaryIO) -> bool:
+        """Shares the blocks of a file, where the file system can."""
+        reflink = self.filling.reflink
+        if reflink == "never":
+            return False
+        try:
+            fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
+        except OSError as error:
+            if reflink == "auto":
+                return False
+            why = "reflink: always, but the file system does not share blocks of the two"
+            raise OSError(0, f"{why} ({error.strerror})") from error
+        return True
+
+    def _passing(self, source: _Opened) -> t.Iterator[tuple[int, bytes]]:
+        """The parts of a source by their places, without holes where it shows them."""
+        total = source.size
+        if source.file and not source.checked:
+            for start, end in _data(source.file, source.size):
+                source.file.seek(start)
+                at = start
+                while at < end:
+                    part = source.file.read(min(PART, end - at))
+                    if not part:
+                        raise OSError(0, f"{self.source.shown} has become shorter meanwhile")
+                    yield at, part
+                    at += len(part)
+                    self._tell(at, total)
+            return
+        at = 0
+        for part in source.parts:
+            yield at, part
+            at += len(part)
+            self._tell(at, total)
+        source.size = at
+
+    def _caught(self, source: _Opened, stack: contextlib.ExitStack, place: File | None) -> int:
+        """Has the source in a file, and says how many bytes the volume is to have."""
+        self._enough(source.capacity)
+        if source.file is None:
+            spool = stack.enter_context(_spool(place))
+            for at, part in self._passing(source):
+                _write(spool, at, part)
+            source.file = spool
+        elif source.checked:
+            collections.deque(source.parts, 0)
+        return self.filling.capacity or source.capacity or source.size
+
+    def _converted(self, source: _Opened, path: str, size: int, done: t.Callable[[], int]) -> None:
+        wanted = self.filling
+        words = {
+            HERE: path,
+            FROM: _path(t.cast(t.BinaryIO, source.file)),
+            FORMAT: source.format,
+            SIZE: str(size),
+        }
+        if wanted.make:
+            self._tool(wanted.make, words, 0, lambda: 0)
+        self._tool(wanted.convert, words, source.capacity or source.size, done)
+
+    def _parted(
+        self, source: _Opened, stack: contextlib.ExitStack, path: str, head: int, size: int
+    ) -> bytes:
+        """Converts all but the first bytes, which it answers, on a device."""
+        self._enough(size)
+        written, before = _counted(path), _counted(path)()
+        if size > head:
+            self._window(source, path, head, size - head, lambda: written() - before)
+        if not head:
+            return b""
+        spool = stack.enter_context(_spool(None))
+        spool.truncate(head)
+        self._window(source, _path(spool), 0, head, lambda: size)
+        return os.pread(spool.fileno(), head, 0)
+
+    def _window(
+        self, source: _Opened, path: str, start: int, count: int, done: t.Callable[[], int]
+    ) -> None:
+        words = {
+            HERE: path,
+            FROM: _path(t.cast(t.BinaryIO, source.file)),
+            FORMAT: source.format,
+            START: str(start),
+            SIZE: str(count),
+        }
+        self._tool(self.filling.convert, words, source.capacity, done)
+
+    def _flooded(self, source: _Opened, target: t.BinaryIO, head: int) -> bytes:
+        """Writes all but the first bytes, which it answers, on a device."""
+        begin, end = bytearray(), 0
+        for at, part in self._passing(source):
+            if at > end:
+                _zero(target, max(end, head), at)
+            end = at + len(part)
+            if at < head:
+                begin.extend(bytes(at - len(begin)) + part[: head - at])
+            if end > head:
+                _write(target, max(at, head), memoryview(part)[max(0, head - at) :])
+        _zero(target, max(end, head), source.size)
+        return bytes(begin).ljust(min(head, source.size), b"\0")
+
+    def _opened(self, stack: contextlib.ExitStack) -> _Opened:
+        """The source, with what its first bytes tell."""
+        wanted = self.source
+        file = None if wanted.url else stack.enter_context(_reached(wanted))
+        parts = self._parts(file)
+        size = self._size
+        packed = wanted.packed
+        if packed == "auto":
+            begin, parts = _streams.peeked(parts, HEADER)
+            packed = _streams.compression(begin)
+        if packed:
+            parts, size = _streams.decompressed(parts, packed), 0
+        begin, parts = _streams.peeked(parts, HEADER)
+        try:
+            format, capacity = self.filling.read(begin)
+        except Refused as refusal:
+            raise HostError(str(refusal)) from refusal
+        return _Opened(
+            None if packed else file, parts, size, format, capacity, bool(wanted.checksum)
+        )
+
+    def _parts(self, file: t.BinaryIO | None) -> Parts:
+        if file is None:
+            if self._fetch is None:
+                raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+            download = _streams.Download(self._fetch, self.source.url)
+            parts, self._size = download.parts(), download.size or 0
+        else:
+            self._size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            parts = _streams.read(file)
+        return _streams.summed(parts, self.source.checksum) if self.source.checksum else parts
+
+
+class _Opened:
+    """A source that is open: a file that can be read anywhere, or ``None``, and all its parts.
+
+    ``checked`` tells that all parts have to pass, because they are summed up.
+    """
+
+    def __init__(
+        self,
+        file: t.BinaryIO | None,
+        parts: Parts,
+        size: int,
+        format: str,
+        capacity: int,
+        checked: bool,
+    ) -> None:
+        self.file, self.parts, self.size = file, parts, size
+        self.format, self.capacity, self.checked = format, capacity, checked
+
+
+def _written(part: bytes) -> t.Iterator[tuple[int, int]]:
+    """From where to where something is in a part that is not zeros."""
+    start: int | None = None
+    for at in range(0, len(part), _BLOCK):
+        block = part[at : at + _BLOCK]
+        if block == (_ZEROS if len(block) == _BLOCK else bytes(len(block))):
+            if start is not None:
+                yield start, at
+            start = None
+        elif start is None:
+            start = at
+    if start is not None:
+        yield start, len(part)
+
+
+def _data(file: t.BinaryIO, size: int) -> t.Iterator[tuple[int, int]]:
+    """From where to where a file has data; what tells of no holes is data as a whole."""
+    at = 0
+    while at < size:
+        try:
+            start = os.lseek(file.fileno(), at, os.SEEK_DATA)
+            at = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole is left
+                return
+            start, at = at, size
+        yield start, min(at, size)
+
+
+def _write(target: t.BinaryIO, at: int, part: bytes | memoryview) -> None:
+    while part:
+        count = os.pwrite(target.fileno(), part, at)
+        at, part = at + count, part[count:]
+
+
+def _zero(target: t.BinaryIO, start: int, end: int) -> None:
+    """Writes zeros to a device, by the kernel where it can do so."""
+    if start >= end:
+        return
+    edge = end // _SECTOR * _SECTOR
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(target.fileno(), _BLKZEROOUT, struct.pack("QQ", start, edge - start))
+        start = edge
+    while start < end:
+        part = min(PART, end - start)
+        _write(target, start, bytes(part))
+        start += part
+
+
+def _reserve(target: t.BinaryIO, allocation: int) -> None:
+    if allocation:
+        os.posix_fallocate(target.fileno(), 0, allocation)
+
+
+def _allocated(target: t.BinaryIO) -> int:
+    return os.fstat(target.fileno()).st_blocks * 512
+
+
+def _counted(path: str) -> t.Callable[[], int]:
+    """Counts the bytes that have been written to a device since the host was booted."""
+    found = os.stat(path)
+    stats = f"/sys/dev/block/{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}/stat"
+
+    def count() -> int:
+        with open(stats, encoding="ascii") as file:
+            return int(file.read().split()[6]) * 512
+
+    return count
+
+
+def _path(file: t.BinaryIO) -> str:
+    return f"/proc/{os.getpid()}/fd/{file.fileno()}"
+
+
+@contextlib.contextmanager
+def _spool(place: File | None) -> t.Iterator[t.BinaryIO]:
+    """A file without a name, beside the volume where that can be, and gone when it is closed."""
+    handle = None
+    if place:
+        with contextlib.suppress(OSError), _inside.folder(place) as folder:
+            flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
+            handle = os.open(f"/proc/self/fd/{folder}", flags, 0o600)
+    if handle is None:
+        import tempfile  # only here, because it takes its time
+
+        with tempfile.TemporaryFile(dir=_SPOOLS, buffering=0) as file:
+            yield file
+    else:
+        with open(handle, "r+b", buffering=0) as file:
+            yield file
+
+
+@contextlib.contextmanager
+def _reached(source: Source) -> t.Iterator[t.BinaryIO]:
+    """What is at a source's path, which must be what was seen there."""
+    thing = source.thing
+    if isinstance(thing, Device) or not (thing or source.place):
+        with open_device(source.path) as device:
+            there = identify(device)[:2]
+            if isinstance(thing, Device) and there != (thing.number, thing.sequence):
+                raise OSError(errno.ESTALE, f"{source.path} is something else by now")
+            yield device
+    elif isinstance(thing, File):
+        with _inside.reached(thing, source.place) as path, open_file(
+            path, os.stat(path).st_uid
+        ) as file:
+            yield file
+    else:
+        with _inside.made(source.path, t.cast(File, source.place)) as file:
+            yield file

@@ -1,0 +1,71 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Steps that fill a volume, with the commands that would do the same by hand."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._host import FORMAT, FROM, HERE, SIZE, START
+from .._model import PLAIN, Claim, File, Filling, Source
+from .._plan import Action, call
+from . import files
+
+_UNPACKING = {"gzip": "gzip", "xz": "xz", "zstd": "zstd", "bzip2": "bzip2"}
+
+
+def file(place: File, filling: Filling, text: str) -> Action:
+    """Makes a file with the content that a volume is to have."""
+    command = _command(filling, files.making(place))
+    args = (place, filling.name, filling)
+    return call(text, "fill_file", *args, command=command, claims=claims(filling.source))
+
+
+def claims(source: Source) -> tuple[Claim, ...]:
+    """That nobody writes to a source while it is read."""
+    return (Claim(source.thing, alone=False, reads=True),) if source.thing else ()
+
+
+def _command(filling: Filling, made: str) -> str:
+    source = filling.source
+    known, target = source.format, files.quoted(made)
+    flow = _flow(source)
+    if not known or filling.copies(known, source.capacity):
+        clone = "" if filling.reflink == "auto" else f"--reflink={filling.reflink} "
+        copy = f"cp {clone}--sparse=always {files.quoted(source.path)} {target}"
+        words = [f"{flow} >{target}" if flow else copy]
+        words += _grown(filling, made)
+        return " && ".join(words)
+    words = [f"{flow} >SPOOL"] if flow else []
+    path = "SPOOL" if flow else source.path
+    size = str(filling.capacity or source.capacity or source.size)
+    said = {HERE: made, FROM: path, FORMAT: known, SIZE: size, START: "0"}
+    words += [_words(argv, said) for argv in (filling.make, filling.convert) if argv]
+    return " && ".join(words)
+
+
+def _grown(filling: Filling, made: str) -> list[str]:
+    """What gives a copy its capacity; of a source that is not known yet that is not known."""
+    source, size = filling.source, str(filling.capacity)
+    if not source.format or filling.capacity <= source.capacity:
+        return []
+    if source.format in PLAIN:
+        return [f"truncate --size={size} {files.quoted(made)}"]
+    return [_words(filling.grow, {HERE: made, SIZE: size})]
+
+
+def _flow(source: Source) -> str:
+    """What makes a source flow that has to be fetched or unpacked; "" of others."""
+    unpack = _UNPACKING.get(source.packed, "")
+    if source.url:
+        return f"curl --fail --location {files.quoted(source.url)}"
+    return f"{unpack} --decompress --stdout {files.quoted(source.path)}" if unpack else ""
+
+
+def _words(argv: t.Sequence[str], said: t.Mapping[str, str]) -> str:
+    words = list(argv)
+    for stands, word in said.items():
+        words = [each.replace(stands, word) for each in words]
+    return " ".join(map(files.quoted, words))

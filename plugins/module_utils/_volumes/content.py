@@ -1,0 +1,125 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a volume is filled with when it is made.
+
+An image can name other files, which qemu-img reads with all rights of root.  So it is looked at
+before it is used, here or, where it has to be fetched or unpacked, once that has been done.
+"""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+from dataclasses import dataclass, replace
+
+from .._host import Reader
+from .._model import PLAIN, Device, File, Filling, Refused, Source, Volume
+from .._tools import block, files, qemu_img
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where content comes from, in the words of the task: another volume, a path or a url."""
+
+    volume: str = ""
+    pool: str = ""  # "" is the volume's own
+    reflink: str = "auto"
+    path: str = ""
+    url: str = ""
+    checksum: str = ""
+    format: str = ""
+    unpack: bool = False
+    sync: bool = False
+
+    @property
+    def shown(self) -> str:
+        pool = f" of pool {self.pool}" if self.pool else ""
+        return f"volume {self.volume}{pool}" if self.volume else self.path or self.url
+
+
+def understood(shown: str, said: str, header: bytes) -> tuple[str, int]:
+    """The format and the capacity of what begins so; raises `Refused` where it names files.
+
+    What is ``said`` to be raw is, whatever its first bytes are.
+    """
+    if said in PLAIN:
+        return said, 0
+    image = qemu_img.read(header)
+    if said and image.format != said:
+        raise Refused(
+            f"Nothing was changed: {shown} is said to be a {said} image, and begins like "
+            f"{'none' if image.format == 'raw' else f'one of format {image.format}'}. Correct the "
+            "format of source, or leave it out."
+        )
+    why = qemu_img.strange(header, image)
+    if why:
+        raise Refused(refusal(shown, image.format, why))
+    return image.format, image.capacity or 0
+
+
+def refusal(shown: str, format: str, why: str) -> str:
+    """What is told of an image that needs other files."""
+    return (
+        f"Nothing was changed: {shown} is a {format} image that {why}. An image must not make this "
+        "host read other files. Make one without that of it (qemu-img convert), or, if it is a raw "
+        "disk in which a guest wrote that, name its path in source, with format: raw."
+    )
+
+
+def found(host: Reader, origin: Origin, name: str) -> Source:
+    """What a path leads to, or all that is known of a url before it is fetched."""
+    if origin.url:
+        packed = "auto" if origin.unpack else ""
+        return Source(origin.url, url=origin.url, checksum=origin.checksum, packed=packed)
+    path, stray = origin.path, host.stray(origin.path)
+    node, file = host.node(path), host.file(path)
+    if stray:
+        raise Refused(f"Nothing was changed: {files.led(path, stray)}")
+    if node is None or file is None or node.kind not in ("file", "block"):
+        what = "is neither a file nor a block device" if node else "is not there"
+        raise Refused(
+            f"Nothing was changed: volume {name} is to be filled from {path}, which {what}. "
+            "Correct source."
+        )
+    thing = block.find(host, path) if node.kind == "block" else file
+    return _read(host, origin, Source(path, path, thing, checksum=origin.checksum))
+
+
+def _read(host: Reader, origin: Origin, source: Source) -> Source:
+    """The same, with what the first bytes tell."""
+    head = host.head(source.path, origin.unpack)
+    if head.packed == "zstd" and not host.has("zstd"):
+        raise Refused(
+            f"Nothing was changed: {source.path} is compressed, and this host has no zstd to "
+            "unpack it. Install zstd (as Debian calls it)."
+        )
+    format, capacity = understood(source.path, origin.format, head.header)
+    return replace(
+        source,
+        packed=head.packed,
+        format=format,
+        capacity=head.size if format in PLAIN and not head.packed else capacity,
+        size=head.size,
+        allocation=head.node.allocated if isinstance(source.thing, File) else head.size,
+    )
+
+
+def of_device(volume: Volume, device: Device) -> Source:
+    """A volume that is a device, as a source."""
+    size = volume.capacity
+    shown = f"volume {volume.name}"
+    return Source(
+        shown, volume.path, device, format="raw", capacity=size, size=size, allocation=size
+    )
+
+
+def new_device(name: str, path: str, size: int) -> Source:
+    """The same of one that is still to be made."""
+    return Source(f"volume {name}", path, format="raw", capacity=size, size=size, allocation=size)
+
+
+def filling(name: str, source: Source, said: str, **more: t.Any) -> Filling:
+    """How a volume is filled from a source, which is ``said`` to have a format."""
+    return Filling(name, source, functools.partial(understood, source.shown, said), **more)
