@@ -93,7 +93,7 @@ def test_a_gap_ends_where_the_table_ends() -> None:
 def test_no_number_is_left() -> None:
     parts = tuple(partitions.Part(n, n * MIB, (n + 1) * MIB) for n in range(1, 5))
     free = ((5 * MIB, 9 * MIB),)
-    for label, most in (("dos", 64), ("gpt", 4)):
+    for label, most in (("dos", 60), ("gpt", 4)):
         space = Space(partitions.Table(label, 512, parts, free, most=most), "sdb")
         fault = space.take(MIB, Wanted("sdb5"), None)
         assert fault == f"the {label} table has no number left for one more partition"
@@ -220,3 +220,14 @@ def test_a_moment_in_which_the_kernel_knows_no_partition() -> None:
     there = partitions.Table("gpt", 512, (partitions.Part(1, MIB, 2 * MIB),), ())
     assert [part.path for part in known(host, device, there)] == ["/dev/sdb1"]
     assert host.looks == 3
+
+
+def test_nothing_is_resized_where_sfdisk_would_lose_partitions() -> None:
+    volumes = Partitions(Pool("disk", "d", devices=("/dev/sdi",)))
+    found = replace(table(), most=60)
+    there = Volume("sdi6", extents=(Extent("/dev/sdi", 200278016, 221249536),), number=6)
+    volumes.table = found
+    volumes.resizable(there, 400 * MIB)
+    volumes.table = replace(found, parts=(*found.parts, partitions.Part(61, MIB, MIB)))
+    with pytest.raises(Refused, match="would lose the others of /dev/sdi"):
+        volumes.resizable(there, 400 * MIB)

@@ -47,7 +47,9 @@ _FLAGS = {"linux-lvm": "lvm", "linux-raid": "raid"}
 _FS_TYPES = {"fat16": "fat16", "fat32": "fat32", "linux-swap": "linux-swap"}
 
 
-_MOST_DOS = 64
+# sfdisk reads no more (MAXIMUM_PARTS in libfdisk/src/dos.c), and where it writes, others are lost;
+# parted tells the kernel of 64 (MAX_TOTAL_PART in libparted/labels/dos.c).
+_MOST_DOS = 60
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def look(host: Reader, device: Device) -> Table | None:
 
 
 def _dos(table: Table) -> Table:
-    """Places are numbers of 32 bits, and parted tells the kernel of no partition beyond these."""
+    """Places are numbers of 32 bits."""
     return replace(table, last=table.sector << 32, most=_MOST_DOS)
 
 

@@ -323,17 +323,25 @@ class Partitions(base.Volumes):
         size = round_up(capacity, self.step(""))
         return content.new_device(wanted.name, f"{self.folder}/{wanted.name}", size)
 
-    def resize(self, seen: Volume, capacity: int) -> Steps:
+    def resizable(self, seen: Volume, capacity: int) -> None:
         self._only_listed()
+        table, fault = self.table, ""
         if seen.format == "extended":
-            raise Refused(
-                f"Nothing was changed: {seen.name} is an extended partition, which is not resized."
+            fault = "is an extended partition, which is not resized"
+        elif self.folder == MAPS:
+            fault = (
+                f"is a partition of multipath map {self.path}. Those are made and removed, and "
+                "not resized"
             )
-        if self.folder == MAPS:
-            raise Refused(
-                f"Nothing was changed: {seen.name} is a partition of multipath map {self.path}. "
-                "Those are made and removed, and not resized."
+        elif table and table.label == "dos" and max(p.number for p in table.parts) > table.most:
+            fault = (
+                f"is not resized, because sfdisk, which does it, knows up to {table.most} "
+                f"partitions of a dos table, and would lose the others of {self.path}"
             )
+        if fault:
+            raise Refused(f"Nothing was changed: {seen.name} {fault}.")
+
+    def resize(self, seen: Volume, capacity: int) -> Steps:
         sectors, end = capacity // self.step(""), seen.extents[0].end
         if capacity > seen.capacity:
             # The superblock of an array, or a second table, can be where the new end is.
