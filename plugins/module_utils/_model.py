@@ -160,6 +160,9 @@ class Adapter:
     address: str = ""  # PCI, 0000:00:1f.2
     unique_id: str = ""
     managed: str = ""  # yes, no
+    parent_wwnn: str = ""
+    parent_wwpn: str = ""
+    parent_fabric_wwn: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,7 @@ class Auth:
     username: str
     usage: str = ""
     uuid: str = ""
+    secret_type: str = ""  # libvirt keeps it and does not need it
 
 
 @dataclass(frozen=True)
@@ -203,6 +207,48 @@ class Pool:
     path: str = ""
     permissions: Permissions = Permissions()
     mount_options: tuple[str, ...] = ()
+    vendor: str = ""
+    product: str = ""
+    refresh: str = ""  # refresh/volume/@allocation: default, capacity
+    config_options: tuple[tuple[str, str], ...] = ()  # rbd:config_opts, names and values
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A libvirt secret that an encrypted volume is opened with: ``usage`` or ``uuid`` names it."""
+
+    usage: str = ""
+    uuid: str = ""
+    type: str = "passphrase"
+
+
+@dataclass(frozen=True)
+class Cipher:
+    """``encryption/cipher``."""
+
+    name: str
+    size: int
+    mode: str = ""
+    hash: str = ""
+
+
+@dataclass(frozen=True)
+class Ivgen:
+    """``encryption/ivgen``: how the initialization vector is made."""
+
+    name: str
+    hash: str = ""
+
+
+@dataclass(frozen=True)
+class Encryption:
+    """``target/encryption``.  ``format`` is luks, luks2, luks-any, qcow, or default."""
+
+    format: str
+    secrets: tuple[Secret, ...] = ()
+    cipher: Cipher | None = None
+    ivgen: Ivgen | None = None
+    engine: str = ""
 
 
 @dataclass(frozen=True)
@@ -248,6 +294,9 @@ class Volume:
     that is there.  ``probed`` tells that only its content says that it has its format.
     ``devices`` are those of a logical volume, or the names of one that has none now.
     ``strange`` says what other file it needs, in words that go behind "that".
+
+    ``featureless`` tells that a ``compat`` of 1.1 was written without ``features``, ``nocow`` that
+    a definition asks for it; libvirt prints neither of an image that it has looked at.
     """
 
     name: str
@@ -265,6 +314,9 @@ class Volume:
     features: tuple[str, ...] = ()
     backing_path: str = ""
     backing_format: str = ""
+    backing_permissions: Permissions = Permissions()
+    backing_timestamps: tuple[tuple[str, str], ...] = ()
+    encryption: Encryption | None = None
     extents: tuple[Extent, ...] = ()
     listed: bool = True
     data: bool = True
@@ -280,6 +332,8 @@ class Volume:
     probed: bool = False
     devices: tuple[Device, ...] = ()
     strange: str = ""
+    featureless: bool = False
+    nocow: bool = False
 
 
 @dataclass(frozen=True)

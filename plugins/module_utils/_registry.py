@@ -11,11 +11,11 @@ import base64
 import contextlib
 import uuid
 
-from . import _xml
 from ._host import Reader
 from ._model import Pool, Refused, Stored, Volume
 from ._plan import Steps, sentence
 from ._tools import files, packages, virsh
+from ._xml import poolxml, secretxml, volumexml
 
 FOLDER = "/etc/libvirt/storage"
 SECRETS = "/etc/libvirt/secrets"
@@ -61,7 +61,7 @@ class Registry(abc.ABC):
             for file in host.names(folder) or []:
                 if file.endswith(".xml") and file != f"{name}.xml":
                     with contextlib.suppress(ValueError):  # libvirt does not load such a file
-                        found.append(_xml.parse(host.read(f"{folder}/{file}") or ""))
+                        found.append(poolxml.parse(host.read(f"{folder}/{file}") or ""))
         return found
 
     def secret(self, pool: Pool, password: str, stored: Stored) -> Steps:
@@ -97,7 +97,7 @@ class Files(Registry):
     def define(self, pool: Pool, stored: Stored) -> Steps:
         if stored.pool != pool:
             path = _paths(pool.name)[0]
-            text = _xml.render(pool, stored.xml)
+            text = poolxml.render(pool, stored.xml)
             yield files.write(path, text, "0600", f"define pool {pool.name}")
 
     def autostart(self, name: str, wanted: bool) -> Steps:
@@ -146,7 +146,7 @@ class Daemon(Registry):
         listing, names = virsh.listing(host, self.uri, pool.name)
         if pool.type not in _KEPT:
             return listing, ()
-        return listing, _xml.parse_volumes(virsh.volumes(host, self.uri, pool.name, names))
+        return listing, volumexml.parse_all(virsh.volumes(host, self.uri, pool.name, names))
 
     def _secret(self, host: Reader, pool: Pool) -> str | None:
         own = _secret_of(pool)
@@ -157,7 +157,7 @@ class Daemon(Registry):
         own = _secret_of(pool)
         if own and pool.auth and password and password != stored.secret:
             if stored.secret is None:
-                xml = _xml.secret(own, pool.auth.usage, pool.name)
+                xml = secretxml.render(own, pool.auth.usage, pool.name)
                 yield virsh.define_secret(self.uri, pool.name, xml)
             yield virsh.set_secret(self.uri, pool.name, own, password)
         if stored.secret is not None and stored.pool and not own:
@@ -165,7 +165,7 @@ class Daemon(Registry):
 
     def define(self, pool: Pool, stored: Stored) -> Steps:
         if stored.pool != pool:
-            yield virsh.define(self.uri, pool.name, _xml.render(pool, stored.xml))
+            yield virsh.define(self.uri, pool.name, poolxml.render(pool, stored.xml))
 
     def autostart(self, name: str, wanted: bool) -> Steps:
         yield virsh.autostart(self.uri, name, wanted)
@@ -235,7 +235,7 @@ def _paths(name: str) -> tuple[str, str]:
 
 def _parsed(text: str, where: str) -> Pool:
     try:
-        return _xml.parse(text)
+        return poolxml.parse(text)
     except ValueError as error:
         text = sentence(f"Nothing was changed: {where} cannot be read, because {error}")
         raise Refused(text) from error

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
-from . import _xml
 from ._model import Extent, Offer, Permissions, Pool, Seen, Stored, Volume
+from ._xml import volumexml
 
 Result = t.Dict[str, t.Any]
 
@@ -111,5 +111,5 @@ def volume(pool_name: str, found: Volume, formatted: bool) -> Result:
         if found.backing_path
         else None,
         "extents": _extents(found.extents),
-        "xml": _xml.render_volume(found, formatted),
+        "xml": volumexml.render(found, formatted),
     }

@@ -20,7 +20,7 @@ from ansible.module_utils.common.respawn import (
 )
 from ansible.module_utils.errors import AnsibleValidationError, UnsupportedError
 
-from . import _job, _xml
+from . import _job
 from ._host import WITHIN, HostError, Reader
 from ._model import Refused
 from ._plan import Action, Stopped, apply, deciding, guard, sentence
@@ -28,6 +28,7 @@ from ._process import detach, execute, execute_within, locked
 from ._streams import Fetch
 from ._tools import packages
 from ._writer import Writer
+from ._xml import tree
 
 # What others call an option of ours.
 OTHERS_WORDS = {
@@ -95,7 +96,7 @@ class Module(AnsibleModule):
         self._ready = True
         if found:
             self.fail_json(msg=self.told(f"Nothing was changed: {'; '.join(found)}."), **failure())
-        if _xml.LXML_ERROR:
+        if tree.LXML_ERROR:
             self._find_lxml()
         detach()
 
@@ -126,7 +127,7 @@ class Module(AnsibleModule):
             f"Nothing was changed: {missing_required_lib('lxml')} On Debian that is the package "
             "python3-lxml, which the role poolwright.storage.host installs."
         )
-        self.fail_json(msg=self.told(text), exception=_xml.LXML_ERROR, **failure())
+        self.fail_json(msg=self.told(text), exception=tree.LXML_ERROR, **failure())
 
     def told(self, text: str) -> str:
         """A message of ours: where nothing can change, that nothing did is no news."""

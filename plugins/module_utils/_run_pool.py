@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import is_dataclass, replace
 from functools import partial
 
-from . import _lifecycle, _options, _registry, _results, _taking, _xml
+from . import _lifecycle, _options, _registry, _results, _taking
 from ._host import Reader
 from ._model import Pool, Refused, Seen, SourceHost, Stored, Volume
 from ._plan import deciding, joined
@@ -18,6 +18,7 @@ from ._pools.base import Backend
 from ._run import Look, Module, perform
 from ._size import show
 from ._tools import files, fs
+from ._xml import poolxml
 
 
 def run_pool(kind: type[Backend[t.Any]]) -> None:
@@ -125,7 +126,7 @@ def _decided(
 ) -> Look:
     after = stored.xml if wish.state == "inactive" else ""
     if wish.reaches:
-        after = _xml.render(_lifecycle.kept(backend, seen, stored), stored.xml)
+        after = poolxml.render(_lifecycle.kept(backend, seen, stored), stored.xml)
     there = _results.pool(stored.pool, stored, seen) if stored.pool else None
     return Look(
         tuple(joined(_lifecycle.pool_steps(backend, registry, stored, seen, wish, left))),

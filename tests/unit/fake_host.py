@@ -49,7 +49,7 @@ import struct
 import typing as t
 import zlib
 
-from ansible_collections.poolwright.storage.plugins.module_utils import _registry, _xml
+from ansible_collections.poolwright.storage.plugins.module_utils import _registry
 from ansible_collections.poolwright.storage.plugins.module_utils._host import (
     WITHIN,
     ZEROS,
@@ -78,6 +78,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils._tools.units im
     REMOTE,
     UNITS,
 )
+from ansible_collections.poolwright.storage.plugins.module_utils._xml import poolxml
 
 GIB = 1 << 30
 EXTENT = 4 << 20
@@ -96,7 +97,8 @@ def definition(name: str, said: t.Any) -> str:
     fields["hosts"] = tuple(SourceHost(**host) for host in fields.get("hosts", ()))
     fields["permissions"] = Permissions(**fields.get("permissions", {}))
     fields["adapter"] = Adapter(**fields["adapter"]) if "adapter" in fields else None
-    return _xml.render(Pool(**{"name": name, "uuid": f"{0:08}-0000-0000-0000-{0:012}", **fields}))
+    fields = {"name": name, "uuid": f"{0:08}-0000-0000-0000-{0:012}", **fields}
+    return poolxml.render(Pool(**fields))
 
 
 class FakeHost(Reader):

@@ -61,7 +61,7 @@ MAY = {
     "_writer": {"_model", "_host", "_inside", "_job", "_filling", "_streams"},
     "_process": {"_host", "_model"},
     "_plan": {"_model", "_host", "_writer"},
-    "_xml": {"_model"},
+    "_xml": {"_model", "_xml"},
     "_results": {"_model", "_xml"},
     "_options": {"_model", "_host", "_size", "_xml"},
     "_volume_options": {"_host", "_model", "_options", "_size", "_volumes"},

@@ -23,7 +23,6 @@ from ansible_collections.poolwright.storage.plugins.module_utils import (
     _run_pool,
     _run_volumes,
     _volume_options,
-    _xml,
 )
 from ansible_collections.poolwright.storage.plugins.module_utils._host import HostError
 from ansible_collections.poolwright.storage.plugins.module_utils._model import Refused
@@ -31,6 +30,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils._plan import Ac
 from ansible_collections.poolwright.storage.plugins.module_utils._pools.all import BACKENDS
 from ansible_collections.poolwright.storage.plugins.module_utils._run import Look
 from ansible_collections.poolwright.storage.plugins.module_utils._writer import HARMLESS, Writer
+from ansible_collections.poolwright.storage.plugins.module_utils._xml import poolxml
 from ansible_collections.poolwright.storage.tests.unit.fake_host import FakeHost
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
@@ -104,7 +104,7 @@ def test_plan(case: Case) -> None:
     assert case.get("leaves", "") in " ".join(found.parting)
     assert not (case.get("quiet") and found.parting)
     for key, value in case.get("definition", {}).items():
-        kept = getattr(_xml.parse(found.after), key)
+        kept = getattr(poolxml.parse(found.after), key)
         assert (list(kept) if isinstance(kept, tuple) else kept) == value
     written = {a.args[0]: a.args[1] for a in found.plan if a.verb == "write"}
     for path, parts in case.get("written", {}).items():

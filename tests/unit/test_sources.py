@@ -9,9 +9,10 @@ import typing as t
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.poolwright.storage.plugins.module_utils import _options, _run_info, _xml
+from ansible_collections.poolwright.storage.plugins.module_utils import _options, _run_info
 from ansible_collections.poolwright.storage.plugins.module_utils._pools.all import BACKENDS
 from ansible_collections.poolwright.storage.plugins.module_utils._tools import fs
+from ansible_collections.poolwright.storage.plugins.module_utils._xml import poolxml
 from ansible_collections.poolwright.storage.tests.unit.fake_host import GIB, FakeHost
 from ansible_collections.poolwright.storage.tests.unit.test_plans import CASES
 
@@ -133,5 +134,5 @@ def test_a_disk_says_what_is_on_it_and_who_uses_it() -> None:
 def test_info_looks_into_a_directory_of_a_server() -> None:
     case = next(each for each in CASES if each["name"] == "a pool that runs stays as it is")
     host = FakeHost(case["host"])
-    pool = _xml.parse(host.read("/etc/libvirt/storage/data.xml") or "")
+    pool = poolxml.parse(host.read("/etc/libvirt/storage/data.xml") or "")
     assert _run_info._probe(host, pool)[1].capacity == 10 * GIB

@@ -10,7 +10,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.poolwright.storage.plugins.module_utils import _registry, _xml
+from ansible_collections.poolwright.storage.plugins.module_utils import _registry
 from ansible_collections.poolwright.storage.plugins.module_utils._host import WITHIN, Reader
 from ansible_collections.poolwright.storage.plugins.module_utils._model import Refused
 from ansible_collections.poolwright.storage.plugins.module_utils._tools import (
@@ -21,6 +21,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils._tools import (
     virsh,
 )
 from ansible_collections.poolwright.storage.plugins.module_utils._volumes import lvs
+from ansible_collections.poolwright.storage.plugins.module_utils._xml import poolxml
 
 RECORDINGS = Path(__file__).parent / "recordings"
 SUITES = sorted(path.name for path in RECORDINGS.iterdir() if path.is_dir())
@@ -145,10 +146,10 @@ def test_pools(suite: str) -> None:
 
 def test_definition(suite: str) -> None:
     text = virsh.definition(Recorded(suite, "virsh-definition"), SYSTEM, "plain pool")
-    pool = _xml.parse(text)
+    pool = poolxml.parse(text)
     assert (pool.type, pool.name, pool.path) == ("dir", "plain pool", "/var/lib/pools/plain pool")
     assert len(pool.uuid) == 36
-    assert _xml.render(pool, text) == text
+    assert poolxml.render(pool, text) == text
 
 
 def test_listing(suite: str) -> None:
