@@ -10,6 +10,8 @@ import typing as t
 
 from ansible.module_utils.urls import open_url
 
+from ._streams import Wrong
+
 _AGENT = "poolwright.storage"
 _LIMIT = 30  # seconds without a byte
 
@@ -19,7 +21,7 @@ def fetch(url: str, headers: t.Mapping[str, str]) -> t.Any:
     try:
         answer = open_url(url, headers=dict(headers), timeout=_LIMIT, http_agent=_AGENT)
     except Exception as error:
-        raise OSError(0, f"it cannot be fetched: {error}") from error
+        raise Wrong(f"cannot be fetched: {error}") from error
     if url.startswith("https:") and not str(answer.geturl()).startswith("https:"):
-        raise OSError(0, f"it leads to {answer.geturl()}, which is not https")
+        raise Wrong(f"leads to {answer.geturl()}, which is not https")
     return answer

@@ -56,7 +56,8 @@ class Filler:
         self._tool = tool
         self._fetch = fetch
         self._tell = tell
-        self._size = 0  # of the source as it is, 0 where nobody knows
+        # Of the source as it is, once it flows; 0 where nobody knows.
+        self._size: t.Callable[[], int] = lambda: 0
 
     def file(self, target: t.BinaryIO, path: str, place: File) -> None:
         """Fills a new file, which the tools find at ``path``."""
@@ -143,10 +144,12 @@ class Filler:
                 while at < end:
                     part = source.file.read(min(PART, end - at))
                     if not part:
-                        raise OSError(0, f"{self.source.shown} has become shorter meanwhile")
+                        text = f"{self.source.shown} has become shorter meanwhile"
+                        raise _streams.Wrong(text)
                     yield at, part
                     at += len(part)
                     self._tell(at, total)
+            self._tell(total, total)
             return
         at = 0
         for part in source.parts:
@@ -224,34 +227,45 @@ class Filler:
         """The source, with what its first bytes tell."""
         wanted = self.source
         file = None if wanted.url else stack.enter_context(_reached(wanted))
-        parts = self._parts(file)
-        size = self._size
-        packed = wanted.packed
-        if packed == "auto":
-            begin, parts = _streams.peeked(parts, HEADER)
-            packed = _streams.compression(begin)
-        if packed:
-            parts, size = _streams.decompressed(parts, packed), 0
-        begin, parts = _streams.peeked(parts, HEADER)
+        with self._naming():
+            begin, parts = _streams.peeked(self._parts(file), HEADER)
+            packed = _streams.compression(begin) if wanted.packed == "auto" else wanted.packed
+            size = 0 if packed else self._size()
+            if packed:
+                begin, parts = _streams.peeked(_streams.decompressed(parts, packed), HEADER)
         try:
             format, capacity = self.filling.read(begin)
         except Refused as refusal:
-            raise HostError(str(refusal)) from refusal
-        return _Opened(
-            None if packed else file, parts, size, format, capacity, bool(wanted.checksum)
-        )
+            raise HostError(str(refusal).replace("Nothing was changed: ", "")) from refusal
+        file, checked = None if packed else file, bool(wanted.checksum)
+        return _Opened(file, self._named(parts), size, format, capacity, checked)
 
     def _parts(self, file: t.BinaryIO | None) -> Parts:
-        if file is None:
-            if self._fetch is None:
-                raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-            download = _streams.Download(self._fetch, self.source.url)
-            parts, self._size = download.parts(), download.size or 0
-        else:
-            self._size = file.seek(0, os.SEEK_END)
+        if file:
+            size = file.seek(0, os.SEEK_END)
             file.seek(0)
-            parts = _streams.read(file)
+            parts, self._size = _streams.read(file), lambda: size
+        else:
+            download = _streams.Download(t.cast(Fetch, self._fetch), self.source.url)
+            parts, self._size = download.parts(), lambda: download.size or 0
         return _streams.summed(parts, self.source.checksum) if self.source.checksum else parts
+
+    def _named(self, parts: Parts) -> Parts:
+        """The same; what is wrong with the source is told with its name.
+
+        What goes wrong while a part is written is not raised in here.
+        """
+        with self._naming():
+            yield from parts
+
+    @contextlib.contextmanager
+    def _naming(self) -> t.Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            colon = "" if isinstance(error, _streams.Wrong) else ":"
+            text = f"{self.source.shown}{colon} {error.strerror or error}"
+            raise _streams.Wrong(text) from error
 
 
 class _Opened:

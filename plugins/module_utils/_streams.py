@@ -24,7 +24,16 @@ _MAGIC = {
 }
 
 Parts = t.Iterator[bytes]
-# (url, headers) -> a response as urllib has it; raises `OSError` in words
+
+
+class Wrong(OSError):
+    """What is wrong with a source, in words that go behind its name."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(0, words)
+
+
+# (url, headers) -> a response as urllib has it; raises `Wrong`
 Fetch = t.Callable[[str, t.Mapping[str, str]], t.Any]
 
 
@@ -43,14 +52,14 @@ def read(file: t.BinaryIO) -> Parts:
 
 
 def summed(parts: Parts, checksum: str) -> Parts:
-    """The same; raises `OSError` at the end where it has another checksum, as ``sha256:...``."""
+    """The same; raises `Wrong` at the end where it has another checksum, as ``sha256:...``."""
     kind, _colon, wanted = checksum.partition(":")
     found = hashlib.new(kind)
     for part in parts:
         found.update(part)
         yield part
     if found.hexdigest() != wanted.lower():
-        raise OSError(0, f"it has the {kind} {found.hexdigest()}, and {wanted} is wanted")
+        raise Wrong(f"has the {kind} {found.hexdigest()}, and {wanted} is wanted")
 
 
 def peeked(parts: Parts, count: int) -> tuple[bytes, Parts]:
@@ -80,12 +89,14 @@ class Download:
         self, fetch: Fetch, url: str, pause: t.Callable[[float], None] = time.sleep
     ) -> None:
         self._fetch, self._url, self._pause = fetch, url, pause
-        self._answer = fetch(url, {})
-        self._tag = _tag(self._answer)
-        self.size = _size(self._answer)
+        self._answer: t.Any = None
+        self._tag = ""
+        self.size: int | None = None
         self._got, self._found, self._failures = 0, hashlib.sha256(), 0
 
     def parts(self) -> Parts:
+        self._answer = self._fetch(self._url, {})
+        self._tag, self.size = _tag(self._answer), _size(self._answer)
         while True:
             cause = "it ended"
             try:
@@ -101,11 +112,11 @@ class Download:
                 pass
 
     def _resumed(self, cause: str) -> bool:
-        """Tries to go on after a while; raises `OSError` where that has failed too often."""
+        """Tries to go on after a while; raises `Wrong` where that has failed too often."""
         self._failures += 1
         if self._failures > _PATIENCE:
             of = "" if self.size is None else f" of {self.size}"
-            raise OSError(0, f"the server broke off after {self._got}{of} bytes: {cause}")
+            raise Wrong(f"broke off after {self._got}{of} bytes: {cause}")
         self._pause(min(2 ** (self._failures - 1), 8))
         try:
             self._answer = self._behind()
@@ -126,11 +137,11 @@ class Download:
         while left:
             part = answer.read(min(PART, left))
             if not part:
-                raise OSError(0, "it ended")
+                raise Wrong("it ended")
             found.update(part)
             left -= len(part)
         if found.digest() != self._found.digest():
-            raise Changed(0, "the server has something else there by now")
+            raise Changed("has become something else meanwhile")
         return answer
 
 
@@ -142,10 +153,10 @@ def _broken() -> tuple[type[Exception], ...]:
 
 
 def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-class Changed(OSError):
+class Changed(Wrong):
     """What a url leads to has become something else meanwhile."""
 
 
@@ -162,7 +173,7 @@ def _size(answer: t.Any) -> int | None:
 
 
 def decompressed(parts: Parts, kind: str) -> Parts:
-    """What is compressed in parts; raises `OSError` where it is damaged."""
+    """What is compressed in parts; raises `Wrong` where it is damaged."""
     if kind == "zstd":
         return _zstd(parts)
     return _decoded(parts, kind)
@@ -219,9 +230,9 @@ def _decoded(parts: Parts, kind: str) -> Parts:
                 if found:
                     yield found
     except (zlib.error, lzma.LZMAError, ValueError) as error:
-        raise OSError(0, f"its {kind} data are damaged: {error}") from error
+        raise Wrong(f"has {kind} data that are damaged: {error}") from error
     if not engine.eof:
-        raise OSError(0, f"its {kind} data end too early")
+        raise Wrong(f"has {kind} data that end too early")
 
 
 def _zstd(parts: Parts) -> Parts:
@@ -251,7 +262,7 @@ def _zstd(parts: Parts) -> Parts:
         if not isinstance(error, BrokenPipeError):
             raise error
     if broken:
-        raise OSError(0, f"its zstd data are damaged: {told}")
+        raise Wrong(f"has zstd data that are damaged: {told}")
 
 
 @contextlib.contextmanager
@@ -268,7 +279,7 @@ def _tool(*argv: str) -> t.Iterator[t.Any]:
             env={**os.environ, "LC_ALL": "C.UTF-8"},
         )
     except FileNotFoundError as error:
-        raise OSError(0, f"it is compressed, and this host has no {argv[0]}") from error
+        raise Wrong(f"is compressed, and this host has no {argv[0]}") from error
     try:
         yield tool
     finally:

@@ -71,7 +71,7 @@ MAY = {
     "_pools": {*BACKEND, "_pools"},
     "_taking": TOOLS,
     "_describe": {"_model", "_host", "_options", "_pools"},
-    "_fetch": set(),
+    "_fetch": {"_streams"},
     "_contents": {"_model", "_host", "_volumes"},
     "_lifecycle": {"_model", "_plan", "_pools", "_registry", "_size", "_tools", "_volumes"},
     "_run": {
