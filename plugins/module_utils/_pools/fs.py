@@ -197,14 +197,12 @@ class Fs(Backend[SeenFileSystem]):
 
     def fit(self, seen: SeenFileSystem) -> None:
         path, mount = self.pool.path, seen.mount
-        fs.refuse_link(path, seen.real)
+        fs.refuse_place(path, seen.real, seen.there)
         if mount and not seen.active:
             raise self.nothing(
                 f"{mount.source} is mounted at {path}, where pool {self.pool.name} belongs. "
                 "Unmount it, or name another path."
             )
-        if seen.there not in ("", "dir"):
-            raise self.nothing(f"{path} is there and is not a directory. Name another path.")
         wanted = self.pool.format
         if mount and wanted != "auto" and fs.kernel_name(wanted) != mount.format:
             raise self.nothing(

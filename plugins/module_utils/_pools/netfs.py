@@ -221,14 +221,12 @@ class Netfs(Backend[SeenRemote]):
         path, mount, source = self.pool.path, seen.mount, _source(self.pool)
         if seen.error:
             raise self.nothing(f"{seen.error}.")
-        fs.refuse_link(path, seen.real)
+        fs.refuse_place(path, seen.real, seen.there)
         if mount and not seen.active:
             raise self.nothing(
                 f"{mount.source} is mounted at {path}, where pool {self.pool.name} belongs with "
                 f"{source}. Unmount it, or name another path."
             )
-        if seen.there not in ("", "dir"):
-            raise self.nothing(f"{path} is there and is not a directory. Name another path.")
 
     def amend(self, seen: SeenRemote) -> Steps:
         if not seen.there:

@@ -220,8 +220,15 @@ def below(mounts: t.Sequence[Mount], target: str) -> list[str]:
     return [mount.target for mount in mounts if mount.target.startswith(target.rstrip("/") + "/")]
 
 
-def refuse_link(path: str, real: str) -> None:
-    """Raises `Refused` where a mount point is not the path that the mount table would show."""
+def refuse_place(path: str, real: str, kind: str) -> None:
+    """Raises `Refused` where a path cannot be a mount point.
+
+    It has to be the path that the mount table would show; ``kind`` is what is there, if anything.
+    """
+    if kind not in ("", "dir"):
+        raise Refused(
+            f"Nothing was changed: {path} is there and is not a directory. Name another path."
+        )
     if real != path:
         raise Refused(
             f"Nothing was changed: {path} leads through a symbolic link, and libvirt would not "

@@ -13,7 +13,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from .._host import LIMIT, Reader
+from .._host import LIMIT, HostError, Reader
 from .._model import Claim, Device
 from .._plan import Action, Steps, call, run
 from . import scsi
@@ -28,6 +28,7 @@ _NULL = ("<NULL>", "(null)")  # what the kernel prints where nothing was set
 _AUTH = "node.session.auth."
 _OURS = "# Made by poolwright.storage; it goes with the pool."
 DEFAULT = "default"  # the interface that has the host's own initiator name
+_GIVING_UP = ("connection login retries", "Could not perform SendTargets discovery")
 _UNKNOWN = "-1"  # the group of a portal of which nobody has said it
 # How the folder of a portal's records is called; without a group it is one record, and a file.
 _FOLDER = re.compile(r"([^\s,]+),(\d+)(?:,(-?\d+))?")
@@ -202,13 +203,24 @@ def discover(host: Reader, portal: str) -> list[tuple[Portal, str]]:
     """The targets of a server, asked without keeping a record of the answer."""
     words = ("--mode", "discovery", "--type", "sendtargets", "--op", "nonpersistent")
     found = []
-    for line in host.ask("iscsiadm", *words, "--portal", portal, limit=LIMIT).splitlines():
+    try:
+        answer = host.ask("iscsiadm", *words, "--portal", portal, limit=LIMIT)
+    except HostError as problem:
+        raise HostError(f"{portal} tells no targets: {_why(str(problem))}") from problem
+    for line in answer.splitlines():
         match = re.fullmatch(r"\[?([^]\s]+?)\]?:(\d+),(-?\d+) (\S+)", line.strip())
         if match:
             # As libvirt does where it knows no group: open-iscsi would make a record of old style.
             group = "1" if match[3] == _UNKNOWN else match[3]
             found.append((Portal(match[1], match[2], group), match[4]))
     return found
+
+
+def _why(problem: str) -> str:
+    """The line of iscsiadm's that says what is wrong: before it gives up, and says so, it tries."""
+    lines = [line.rpartition("iscsiadm: ")[2].strip() for line in problem.split("\n")]
+    causes = [line for line in lines if line and not line.startswith(_GIVING_UP)]
+    return (causes or lines)[0]
 
 
 def _node(record: Record, *words: str) -> tuple[str, ...]:
