@@ -99,6 +99,14 @@ class Undone(HostError):
     """A step failed, and has undone what the steps before it had done."""
 
 
+class Partly(HostError):
+    """A part of a step failed; ``done`` are the arguments of those that did not."""
+
+    def __init__(self, text: str, done: t.Sequence[t.Any]) -> None:
+        super().__init__(text)
+        self.done = done
+
+
 @dataclass(frozen=True)
 class Node:
     """What ``stat`` says of a path.  ``device`` is a block device's ``major:minor``, else empty."""

@@ -51,6 +51,24 @@ class Device:
 
 
 @dataclass(frozen=True)
+class NewVolume:
+    """A logical volume that is to be made: ``group`` and ``name``.
+
+    ``uuid`` is how device mapper's begins, by which it is known.  Where there may be something left
+    of before, it has ``mark``, one of LVM's tags, until that is gone.
+    """
+
+    group: str
+    name: str
+    uuid: str
+    mark: str = ""
+
+    @property
+    def shown(self) -> str:
+        return f"{self.group}/{self.name}"
+
+
+@dataclass(frozen=True)
 class File:
     """A file as it was looked at: ``device`` is the number of its file system, as stat has it."""
 

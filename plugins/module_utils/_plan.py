@@ -11,7 +11,7 @@ import shlex
 import typing as t
 from dataclasses import dataclass
 
-from ._host import HostError, Undone
+from ._host import HostError, Partly, Undone
 from ._model import Claim, Refused
 from ._writer import Writer
 
@@ -31,6 +31,7 @@ class Action:
     line of shell.  ``risk`` is a key of `RISKS`, empty where nothing can be lost.  ``claims`` are
     what it writes to: `_taking` decides whether that may be, and the writer compares them once
     more.  ``frees`` are uses that are not in its way, because it ends them or is one of them.
+    Neighbours of one verb with ``batch`` are one step, whose writer gets all their ``args``.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Action:
     joins: int = 0
     claims: tuple[Claim, ...] = ()
     frees: frozenset[str] = frozenset()
+    batch: bool = False
 
     def shown(self) -> dict[str, str]:
         """The action as it stands in a result."""
@@ -159,13 +161,39 @@ def deciding(plan: t.Sequence[Action]) -> t.Iterator[None]:
 
 def apply(plan: t.Sequence[Action], writer: Writer) -> None:
     """Performs the plan in its order; raises `Stopped` at the first action that fails."""
-    for number, action in enumerate(plan):
-        begun = False
+    number = 0
+    for step in _steps(plan):
+        before, behind, begun = plan[:number], plan[number + len(step) :], False
         try:
-            with writer.holding(action.claims):
+            with writer.holding(tuple(dict.fromkeys(c for each in step for c in each.claims))):
                 begun = True
-                getattr(writer, action.verb)(*action.args)
+                _perform(step, writer)
         except Undone as error:
             raise Stopped(str(error), (), plan, False) from error
+        except Partly as error:
+            done = [each for each in step if each.args in error.done]
+            left = [each for each in step if each.args not in error.done]
+            raise Stopped(str(error), [*before, *done], [*left, *behind]) from error
         except HostError as error:
-            raise Stopped(str(error), plan[:number], plan[number:], begun) from error
+            raise Stopped(str(error), before, plan[number:], begun) from error
+        number += len(step)
+
+
+def _steps(plan: t.Sequence[Action]) -> t.Iterator[list[Action]]:
+    """The actions, those together that are one step."""
+    step: list[Action] = []
+    for action in plan:
+        if step and not (action.batch and step[-1].batch and action.verb == step[-1].verb):
+            yield step
+            step = []
+        step.append(action)
+    if step:
+        yield step
+
+
+def _perform(step: t.Sequence[Action], writer: Writer) -> None:
+    verb = getattr(writer, step[0].verb)
+    if step[0].batch:
+        verb([action.args for action in step])
+    else:
+        verb(*step[0].args)

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import typing as t
 
 from . import _inside
@@ -21,6 +22,7 @@ from ._host import (
     MIB,
     Exec,
     HostError,
+    Partly,
     Reader,
     Undone,
     failed,
@@ -29,7 +31,7 @@ from ._host import (
     read_ends,
 )
 from ._job import Tally
-from ._model import Claim, Device, File, Filling, Place
+from ._model import Claim, Device, File, Filling, NewVolume, Place
 from ._streams import Fetch
 
 # Commands that destroy nothing, by how they begin.  All others need a claim.
@@ -50,6 +52,10 @@ HARMLESS = (
 _HEAD, _TAIL = 8, 3
 _MOMENT = 3  # seconds
 _BLOCK = 4 * MIB  # that is read and written at once
+_NEXT = "poolwright-next"  # no command of LVM's, so that its complaint ends those of one
+_LISTING = "--noheadings --nameprefixes --options lv_name,lv_tags"
+_Made = t.Tuple[t.Tuple[str, ...], NewVolume]
+_Removed = t.Tuple[t.Tuple[str, ...], str, str]
 
 
 class Writer(Reader):
@@ -137,12 +143,15 @@ class Writer(Reader):
 
         One that takes longer than ``limit`` seconds is killed.
         """
-        harmless = any(tuple(argv[: len(begin)]) == begin for begin in HARMLESS)
-        if not harmless and not self._claims:
-            raise HostError(f"{' '.join(argv)}: it does not say what it writes to")
+        self._claimed(argv)
         code, output, errors = self._bounded(argv, stdin, limit)
         if code:
             raise HostError(failed(argv, output, errors))
+
+    def _claimed(self, argv: t.Sequence[str]) -> None:
+        harmless = any(tuple(argv[: len(begin)]) == begin for begin in HARMLESS)
+        if not harmless and not self._claims:
+            raise HostError(f"{' '.join(argv)}: it does not say what it writes to")
 
     def progress(self, name: str, done: int, total: int) -> None:
         """Tells how many bytes of a volume are done; a step calls it for every piece."""
@@ -278,17 +287,61 @@ class Writer(Reader):
             if start and size:
                 yield int(start) * 512, (int(start) + int(size)) * 512
 
-    def make_device(self, argv: t.Sequence[str], path: str, uuid: str) -> None:
-        """Runs a command that makes a device, at whose ends nothing of before is to be left.
+    def make_volumes(self, batch: t.Sequence[_Made]) -> None:
+        """Runs commands that each make a logical volume, at whose ends nothing of before is left.
 
-        ``uuid`` is how device mapper's begins, by which it is known.
+        One process of LVM works for many, and goes on after a command that fails.
         """
-        self.run(argv)
+        errors: dict[_Made, str] = {}
+        if len(batch) > 1:
+            errors = self._made(batch)
+        else:
+            self.run(batch[0][0])
+        done = [each for each in batch if each not in errors]
+        marked = [new for _argv, new in done if new.mark]
+        for new in marked:
+            self._blank_new(new)
+        if marked:
+            self.run(("lvchange", "--deltag", marked[0].mark, *(new.shown for new in marked)))
+        for (argv, _new), words in errors.items():
+            raise Partly(failed(argv, "", words), done)
+
+    def _made(self, batch: t.Sequence[_Made]) -> dict[_Made, str]:
+        """Runs commands of LVM; returns those that made no volume, with what LVM said."""
+        self._claimed(batch[0][0])
+        lines = [line for argv, _new in batch for line in (" ".join(argv), _NEXT)]
+        look = f"lvs {_LISTING} {batch[0][1].group}"
+        _code, output, errors = self._bounded(("lvm",), "\n".join([*lines, look, ""]), 0)
+        there, told = _listed(output), re.split(f".*{_NEXT}.*\n", errors)
+        # Where LVM did not get as far as that, each has the words of all.
+        words = told if len(told) > len(batch) else [errors] * len(batch)
+        return {
+            each: said
+            for each, said in zip(batch, words)
+            if each[1].mark not in there.get(each[1].name, ())
+        }
+
+    def _blank_new(self, new: NewVolume) -> None:
+        path = f"/dev/{new.shown}"
         with self._looking(path), _alone(path) as file:
             number = identify(file)[0]
-            if not (self.read(f"/sys/dev/block/{number}/dm/uuid") or "").startswith(uuid):
+            if not (self.read(f"/sys/dev/block/{number}/dm/uuid") or "").startswith(new.uuid):
                 raise HostError(f"{path}: it is not what has just been made")
             zero_both_ends(file)
+
+    def remove_volumes(self, batch: t.Sequence[_Removed]) -> None:
+        """Removes logical volumes of a group, all with the first one's command."""
+        group, names = batch[0][1], [name for _argv, _group, name in batch]
+        argv = (*batch[0][0], *(f"{group}/{name}" for name in names))
+        try:
+            self.run(argv)
+        except HostError as error:
+            code, output, _errors = self._bounded(("lvm", "lvs", *_LISTING.split(), group), "", 0)
+            left = names if code else _listed(output)
+            if not set(left).intersection(names):  # one went with another one
+                return
+            done = [each for each in batch if each[2] not in left]
+            raise Partly(str(error), done) from error
 
     def grow_device(self, argv: t.Sequence[str], device: Device) -> None:
         """Runs a command that grows a device, in whose new end nothing of before is to be left.
@@ -424,6 +477,12 @@ def _led(path: str, seen: File | None, place: File | None) -> t.Iterator[str]:
             yield there
     else:
         yield path
+
+
+def _listed(output: str) -> dict[str, list[str]]:
+    """The tags of logical volumes, and that each has none, by name."""
+    rows = re.findall("LVM2_LV_NAME='([^']*)' LVM2_LV_TAGS='([^']*)'", output)
+    return {name: ["", *tags.split(",")] for name, tags in rows}
 
 
 def zero_signatures(file: t.BinaryIO | io.FileIO, start: int, end: int) -> None:

@@ -10,7 +10,8 @@ disks       path: {number, size, dirt: [types], noise, swap, holders: {name: dm 
             places: where signatures are, if not at the start}
 groups      name: {devices, size, free, missing, autoactivation, volumes: {name: {size, …}}}, with
             name, uuid, exported, system_id, lock_type, frees (by device), most_volumes,
-            most_devices where they matter; a volume with segtype, areas, role, attr, origin
+            most_devices where they matter; a volume with segtype, areas, role, attr, origin, tags,
+            pool, metadata, data_percent, metadata_percent, check_needed, stripe_size, chunk_size
 system_id   of the host; lvm: the version of LVM
 orphans     disks that are prepared for LVM and in no group
 in_use      disks of which LVM says that a group has them, without knowing it
@@ -544,6 +545,12 @@ def _volume(number: int, name: str, said: Said) -> dict[str, str]:
         "lv_role": said.get("role", "public"),
         "lv_kernel_major": "253" if active else "-1",
         "lv_kernel_minor": str(number) if active else "-1",
+        "lv_tags": ",".join(said.get("tags", ())),
+        "pool_lv": said.get("pool", ""),
+        "lv_metadata_size": str(said.get("metadata", "")),
+        "data_percent": said.get("data_percent", ""),
+        "metadata_percent": said.get("metadata_percent", ""),
+        "lv_check_needed": said.get("check_needed", ""),
     }
 
 
@@ -552,7 +559,8 @@ def _segment(device: str, name: str, said: Said) -> dict[str, str]:
     places = f"{device}(0)" if kind == "linear" else ""
     uuid, size = f"uuid-of-{name}", str(said["size"])
     row = {"lv_uuid": uuid, "segtype": kind, "stripes": str(areas)}
-    return {**row, "seg_size": size, "devices": places}
+    sizes = {key: str(said.get(key, 0)) for key in ("stripe_size", "chunk_size")}
+    return {**row, **sizes, "seg_size": size, "devices": places}
 
 
 def _header(said: t.Mapping[str, t.Any]) -> bytes:

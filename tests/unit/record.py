@@ -42,8 +42,10 @@ class Recorder:
         self.name = ""
 
     def __call__(self, argv: Sequence[str], _stdin: str) -> tuple[int, str, str]:
-        command = shlex.join(argv)
+        command = shlex.join(argv[3:] if argv[0] == "timeout" else argv)
         answer = self.host.run(f"LC_ALL=C.UTF-8 {command}", check=True, timeout=300).stdout
+        if argv == ("lvm", "systemid"):  # which a look at groups asks besides
+            return 0, answer, ""
         (self.folder / f"{self.name}.txt").write_text(f"$ {command}\n{answer}", encoding="utf-8")
         return 0, answer, ""
 

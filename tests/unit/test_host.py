@@ -33,6 +33,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils._model import (
     Claim,
     Device,
     File,
+    NewVolume,
     Refused,
 )
 from ansible_collections.poolwright.storage.plugins.module_utils._plan import (
@@ -544,3 +545,69 @@ def test_another_device_is_not_grown(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     with pytest.raises(HostError, match="it is another device by now"):
         Writer(heard).grow_device(["lvextend"], Device(str(path), "253:1", sequence=7))
     assert (heard.commands, path.read_bytes()) == ([], b"\xff" * 100)
+
+
+ANY = (Claim(File("/dev/disk", 0, 0)),)
+
+
+def lvm_told(argv: t.Sequence[str], stdin: str) -> tuple[int, str, str]:
+    """An Exec in which LVM makes and removes all but what is called bad."""
+    if argv == ("lvm",):
+        words, told = "", "Logical volume made\n"
+        for line in stdin.splitlines():
+            name = line.split(" ")[-1]
+            if line.startswith("lvs"):
+                told += (
+                    "  LVM2_LV_NAME='a' LVM2_LV_TAGS='ours'\n  LVM2_LV_NAME='c' LVM2_LV_TAGS=''\n"
+                )
+                told += "  LVM2_LV_NAME='other' LVM2_LV_TAGS='its'\n"
+            elif line.startswith("lvcreate"):
+                words += f"  No room for {name}\n" if "bad" in name else "  WARNING: so be it\n"
+            else:
+                words += f"  No such command '{line}'.  Try 'help'.\n"
+        return 0, told, words
+    if argv[:2] == ("lvm", "lvs"):
+        return 0, "  LVM2_LV_NAME='bad' LVM2_LV_TAGS=''\n", ""
+    return (5 if any("bad" in word for word in argv) else 0), "", "bad is open"
+
+
+def test_what_failed_of_many_volumes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[t.Sequence[str]] = []
+    blanked: list[str] = []
+
+    def execute(argv: t.Sequence[str], stdin: str) -> tuple[int, str, str]:
+        heard.append(argv)
+        return lvm_told(argv, stdin)
+
+    monkeypatch.setattr(Writer, "_blank_new", lambda _self, new: blanked.append(new.name))
+    news = [
+        *(NewVolume("g", "a", "LVM-x", "ours"), NewVolume("g", "bad", "LVM-x", "ours")),
+        *(NewVolume("g", "c", "LVM-x"), NewVolume("g", "other", "LVM-x", "ours")),
+    ]
+    plan = [
+        call("first", "wait", lambda _host: True),
+        *(
+            call(new.name, "make_volumes", ("lvcreate", "g", new.name), new, batch=True, claims=ANY)
+            for new in news
+        ),
+        call("last", "wait", lambda _host: True),
+    ]
+    with pytest.raises(Stopped) as stop:
+        apply(plan, Writer(execute))
+    assert str(stop.value) == "lvcreate g bad: No room for bad"
+    assert [action["text"] for action in stop.value.done] == ["first", "a", "c"]
+    assert [action["text"] for action in stop.value.left] == ["bad", "other", "last"]
+    assert blanked == ["a"]  # what has another's mark, or none, is not written to
+    assert [argv[0] for argv in heard] == ["lvm", "lvchange"]
+    assert heard[1] == ("lvchange", "--deltag", "ours", "g/a")
+
+
+def test_what_is_left_of_many_volumes_is_told() -> None:
+    plan = [
+        call(name, "remove_volumes", ("lvremove", "--yes"), "g", name, batch=True, claims=ANY)
+        for name in ("a", "bad", "c")
+    ]
+    with pytest.raises(Stopped, match="lvremove --yes g/a g/bad g/c: bad is open") as stop:
+        apply(plan, Writer(lvm_told))
+    assert [action["text"] for action in stop.value.done] == ["a", "c"]
+    assert [action["text"] for action in stop.value.left] == ["bad"]

@@ -123,10 +123,10 @@ def test_volumes(suite: str) -> None:
     assert group
     volumes = {volume.name: volume for volume in lvs.read(host, group)}
     assert set(volumes) == {
-        *("plain", "behind", "striped", "raid", "snap", "thinpool", "thin", "asleep")
+        *("plain", "behind", "striped", "raid", "snap", "thinpool", "thin", "thinsnap", "asleep")
     }
     assert {name for name, volume in volumes.items() if not volume.listed} == {
-        *("thinpool", "thin", "asleep")
+        *("thinpool", "thin", "thinsnap", "asleep")
     }
     assert volumes["plain"].capacity == 128 * MIB
     assert volumes["snap"].backing_path == "/dev/guests/plain"

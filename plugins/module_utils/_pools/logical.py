@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from .. import _options, _size
 from .._host import MIB, Reader
-from .._model import Device, Offer, Pool, Seen
+from .._model import Device, Offer, Pool, Seen, Volume
 from .._plan import Steps
 from .._tools import block, lvm
 from .._volumes.lvs import LogicalVolumes, read
@@ -28,7 +28,7 @@ class SeenGroup(Seen):
 
     ``named`` are those that the task names, by that name; ``None`` is one that is not there.
     ``sectors`` are the sizes of all their sectors, by number.  ``taken`` tells that something else
-    has the place of the group in /dev.
+    has the place of the group in /dev.  ``unnamed`` are volumes that an interrupted run left.
     """
 
     group: lvm.Group | None = None
@@ -36,6 +36,7 @@ class SeenGroup(Seen):
     named: t.Mapping[str, Device | None] = field(default_factory=dict)
     sectors: t.Mapping[str, int] = field(default_factory=dict)
     taken: bool = False
+    unnamed: tuple[Volume, ...] = ()
 
     @property
     def added(self) -> list[Device]:
@@ -128,6 +129,8 @@ class Logical(Backend[SeenGroup]):
             whole = seen.named and None not in seen.named.values()
             state = "missing" if not whole else "foreign" if seen.dirt else "blank"
             return replace(seen, state=state)
+        volumes, mark = read(host, group), lvm.mark(host)
+        unnamed = tuple(v for v in volumes if v.name.startswith(f"{mark}-"))
         return replace(
             seen,
             state="ready",
@@ -135,7 +138,8 @@ class Logical(Backend[SeenGroup]):
             capacity=group.size,
             available=group.free,
             allocation=group.size - group.free,
-            volumes=tuple(read(host, group)),
+            volumes=tuple(v for v in volumes if v not in unnamed),
+            unnamed=unnamed,
             warnings=tuple(self._warnings(group)),
         )
 
@@ -268,7 +272,8 @@ class Logical(Backend[SeenGroup]):
         if group and group.barred:
             self._whole(group)
         if group:
-            devices = [device for volume in seen.volumes for device in volume.devices]
+            volumes = [*seen.volumes, *seen.unnamed]
+            devices = [device for volume in volumes for device in volume.devices]
             active, going = [d for d in devices if d.number], self.given.get("state") == "deleted"
             yield lvm.deactivate(group, seen.members, active, going)
 
@@ -287,6 +292,8 @@ class Logical(Backend[SeenGroup]):
         self._whole(seen.group)
         # An active volume loses its device, and is claimed, when the pool is stopped before.
         volumes = {v.name: [d for d in v.devices if not d.number] for v in seen.volumes}
+        for left in seen.unnamed:
+            yield lvm.clear_volume(seen.group, seen.members, replace(left, devices=()), "")
         yield lvm.remove_group(seen.group, seen.members, volumes)
         for device in seen.members:
             yield lvm.release(device)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
@@ -13,7 +14,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._host import Reader
-from .._model import Claim, Device, Refused, Volume
+from .._model import UNFINISHED, Claim, Device, NewVolume, Refused, Volume
 from .._plan import Action, call, group_use, run
 from . import block, wipe
 
@@ -23,9 +24,10 @@ _FIELDS = {
     "pv": "pv_name,pv_uuid,pv_missing,pv_major,pv_minor,pv_in_use,pv_ext_vsn,pv_free,"
     "pv_allocatable",
     "lv": "lv_name,lv_uuid,lv_size,lv_active,lv_device_open,lv_attr,lv_role,origin,"
-    "lv_kernel_major,lv_kernel_minor",
+    "lv_kernel_major,lv_kernel_minor,lv_tags,pool_lv,lv_metadata_size,data_percent,"
+    "metadata_percent,lv_check_needed",
     "pvseg": "pvseg_start",  # a report cannot be left out
-    "seg": "lv_uuid,segtype,stripes,seg_size,devices",
+    "seg": "lv_uuid,segtype,stripes,stripe_size,chunk_size,seg_size,devices",
 }
 
 Row = t.Dict[str, str]
@@ -60,6 +62,7 @@ class Group:
     frees: t.Mapping[str, int] = field(default_factory=dict)
     most_volumes: int = 0
     most_devices: int = 0
+    hidden: tuple[Row, ...] = ()
 
     @property
     def barred(self) -> str:
@@ -111,7 +114,7 @@ NOTHING = Found({}, frozenset())
 def look(host: Reader) -> Found:
     """All that LVM knows; one command however many groups and volumes there are."""
     # What belongs to another host is no place for us either, so it is to be seen.
-    argv = ["lvm", "fullreport", "--foreign", "--shared", "--reportformat", "json"]
+    argv = ["lvm", "fullreport", "--all", "--foreign", "--shared", "--reportformat", "json"]
     argv += ["--units", "b", "--nosuffix"]
     for report, fields in _FIELDS.items():
         argv += ["--configreport", report, "--options", fields]
@@ -145,7 +148,8 @@ def _group(host: Reader, report: t.Mapping[str, t.Any]) -> Group:
         missing=tuple(
             f"{pv['pv_name']} with UUID {pv['pv_uuid']}" for pv in devices if pv["pv_missing"]
         ),
-        volumes=tuple(report["lv"]),
+        volumes=tuple(row for row in report["lv"] if row["lv_name"][0] != "["),
+        hidden=tuple(row for row in report["lv"] if row["lv_name"][0] == "["),
         segments=tuple(report["seg"]),
         exported=bool(row["vg_exported"]),
         foreign=_foreign(host, row),
@@ -174,6 +178,21 @@ def members(host: Reader, group: Group) -> tuple[Device, ...]:
     """The devices of a group."""
     named = sorted(group.devices.items(), key=lambda item: item[1])
     return tuple(block.known(host, path, number) for number, path in named)
+
+
+def mark(host: Reader) -> str:
+    """The tag of volumes that this host has begun to make; and how names of such begin."""
+    return f"{UNFINISHED}{host.maker()[len(UNFINISHED) :].partition('-')[0]}"
+
+
+def unfinished_name(mark: str, name: str) -> str:
+    """Under which a volume is made that gets content before it gets its name."""
+    return f"{mark}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def unfinished(row: Row, mark: str) -> bool:
+    """Whether a volume is one that an interrupted run has left."""
+    return mark in row["lv_tags"].split(",") or row["lv_name"].startswith(f"{mark}-")
 
 
 def pool_inside(row: Row) -> bool:
@@ -272,16 +291,28 @@ def no_autoactivation(name: str, devices: t.Sequence[Device]) -> Action:
     return run(text, "vgchange", "--setautoactivation", "n", name, claims=claims)
 
 
-def create_volume(group: Group, members: t.Sequence[Device], name: str, size: int) -> Action:
-    """Makes a volume in which nothing is left of what was in its place before."""
+def create_volume(
+    group: Group, members: t.Sequence[Device], name: str, size: int, mark: str
+) -> Action:
+    """Makes a volume in which nothing is left of what was in its place before.
+
+    Until then it has the tag ``mark``, so that it is known where that is interrupted.
+    """
     # --yes: an old signature in extents that nobody owns is wiped, not asked about.
     wiping = ("lvcreate", "--yes", "--wipesignatures", "y")
-    argv = (*wiping, "--name", name, "--size", f"{size}b", group.name)
-    text = f"create logical volume {group.name}/{name}"
+    words = ("--name", name, "--size", f"{size}b", group.name)
+    argv, shown = (*wiping, "--addtag", mark, *words), (*wiping, *words)
     # lvcreate itself passes over a second GPT at the end.
-    place = (f"/dev/{group.name}/{name}", _device_uuid(group, ""))
+    new = NewVolume(group.name, name, _device_uuid(group, ""), mark)
+    text = f"create logical volume {group.name}/{name}"
     facts = _claims(group, members)
-    return call(text, "make_device", argv, *place, command=shlex.join(argv), **facts)
+    return call(text, "make_volumes", argv, new, command=shlex.join(shown), batch=True, **facts)
+
+
+def rename_volume(group: Group, members: t.Sequence[Device], name: str, new: str) -> Action:
+    """Gives a volume that was made under an unfinished name its own one."""
+    text = f"give logical volume {group.name}/{new} its name"
+    return _change(group, members, text, "lvrename", group.name, name, new)
 
 
 def extend_volume(
@@ -311,9 +342,31 @@ def reduce_volume(
 
 def remove_volume(group: Group, members: t.Sequence[Device], volume: Volume) -> Action:
     text = f"remove logical volume {group.name}/{volume.name}"
+    return _removal(group, members, volume, text, "delete")
+
+
+def clear_volume(group: Group, members: t.Sequence[Device], volume: Volume, risk: str) -> Action:
+    """Removes a volume that is not whole."""
+    text = f"remove logical volume {group.name}/{volume.name}, which an interrupted run left"
+    return _removal(group, members, volume, text, risk)
+
+
+def _removal(
+    group: Group, members: t.Sequence[Device], volume: Volume, text: str, risk: str
+) -> Action:
     # --yes stands for the consent that the guard has asked for.
-    argv = ("lvremove", "--yes", f"{group.name}/{volume.name}")
-    return _change(group, members, text, *argv, taken=volume.devices, risk="delete")
+    argv = ("lvremove", "--yes")
+    return call(
+        text,
+        "remove_volumes",
+        argv,
+        group.name,
+        volume.name,
+        command=f"{' '.join(argv)} {group.name}/{volume.name}",
+        risk=risk,
+        batch=True,
+        **_claims(group, members, volume.devices),
+    )
 
 
 def wipe_volume(

@@ -10,10 +10,10 @@ import re
 import typing as t
 
 from .._host import Reader
-from .._model import Device, Extent, Permissions, Refused, Source, Volume
+from .._model import UNFINISHED, Device, Extent, Permissions, Refused, Source, Volume
 from .._plan import Steps
 from .._size import round_up, show
-from .._tools import files, lvm, wipe
+from .._tools import block, files, lvm, wipe
 from . import base, content
 
 _THIN = ("t", "V")  # the first character of lv_attr: a thin pool, a volume of one
@@ -117,6 +117,9 @@ class LogicalVolumes(base.Volumes):
         self.rows: dict[str, lvm.Row] = {}
         self.layouts: dict[str, Layout] = {}
         self.judges = False
+        self.mark = ""
+        self._leftovers: list[Volume] = []
+        self._kinds: t.Mapping[str, t.Collection[str]] = {}
 
     def look(self, host: Reader, users: bool = False) -> list[Volume]:
         self.group = lvm.look(host).named(self.name)
@@ -126,7 +129,12 @@ class LogicalVolumes(base.Volumes):
         self.rows = {row["lv_name"]: row for row in self.group.volumes}
         self.layouts = layouts(self.group)
         self.judges = users and lvm.judges_content(host)
-        return read(host, self.group)
+        self.mark = lvm.mark(host)
+        found = read(host, self.group)
+        self._leftovers = [v for v in found if lvm.unfinished(self.rows[v.name], self.mark)]
+        active = [each for v in self._leftovers for each in v.devices if each.number]
+        self._kinds = block.kinds(host, active)
+        return [volume for volume in found if volume not in self._leftovers]
 
     def _there(self) -> lvm.Group:
         """The group; raises `Refused` where it cannot be changed."""
@@ -144,7 +152,12 @@ class LogicalVolumes(base.Volumes):
         return group
 
     def room(self) -> base.Room:
-        return Space(self.group) if self.group else base.Room(0, 0)
+        if not self.group:
+            return base.Room(0, 0)
+        space = Space(self.group)
+        for left in self._leftovers:
+            space.give(left)
+        return space
 
     def step(self, format: str) -> int:
         return self.group.extent_size if self.group else 1
@@ -181,6 +194,8 @@ class LogicalVolumes(base.Volumes):
                 f"{longest} characters, and each - counts twice where it makes the name of the "
                 f"device longer than {_LONGEST_MAPPED}"
             )
+        if name.startswith(UNFINISHED):
+            yield f"names that begin with {UNFINISHED} are those of unfinished volumes"
         if name.startswith(_BEGINNINGS):
             yield f"LVM keeps names that begin with {' or '.join(_BEGINNINGS)} for itself"
         kept = [part for part in _PARTS if part in name]
@@ -209,7 +224,7 @@ class LogicalVolumes(base.Volumes):
         return capacity
 
     def create(self, wanted: base.Wanted, capacity: int, allocation: int) -> Steps:
-        yield lvm.create_volume(self._there(), self.members, wanted.name, capacity)
+        yield lvm.create_volume(self._there(), self.members, wanted.name, capacity, self.mark)
         path = f"/dev/{self.name}/{wanted.name}"
         yield from files.permissions(path, wanted.permissions, Permissions())
 
@@ -283,6 +298,17 @@ class LogicalVolumes(base.Volumes):
             )
         yield lvm.remove_volume(self._there(), self.members, seen)
 
+    def leftovers(self) -> Steps:
+        for left in self._leftovers:
+            # Under its final name somebody may have put it to use, though its task failed.
+            unnamed = left.name.startswith(f"{self.mark}-")
+            risk = "" if unnamed or not any(map(self._used, left.devices)) else "delete"
+            yield lvm.clear_volume(self._there(), self.members, left, risk)
+
+    def _used(self, device: Device) -> bool:
+        """Whether a device may hold more than a second table, which was there before."""
+        return not device.number or bool(set(self._kinds.get(device.number, ())) - {"gpt"})
+
 
 def layouts(group: lvm.Group) -> dict[str, Layout]:
     """How each volume grows, by its UUID: as the last of its segments."""
@@ -327,7 +353,7 @@ def _volume(host: Reader, group: lvm.Group, row: lvm.Row, segments: t.Sequence[l
         timestamps=base.times(node) if node else (),
         backing_path=f"/dev/{group.name}/{origin}" if origin and origin[0] != "[" else "",
         extents=tuple(extent for segment in segments for extent in _extents(group, segment)),
-        listed=active and not thin,
+        listed=active and not thin and not row["lv_name"].startswith(UNFINISHED),
         devices=lvm.devices_of(host, group, row),
     )
 

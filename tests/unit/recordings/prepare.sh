@@ -18,6 +18,7 @@ lvcreate -q -y --type raid1 -m 1 -L 32M -n raid guests
 lvcreate -q -y -s -L 32M -n snap guests/plain
 lvcreate -q -y -L 64M -T guests/thinpool
 lvcreate -q -y -V 256M -T guests/thinpool -n thin
+lvcreate -q -y -s -kn -n thinsnap guests/thin
 lvcreate -q -y -L 32M -n asleep guests
 lvchange -q -an guests/asleep
 
