@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ._host import HostError, Partly, Undone
-from ._model import Claim, Refused
+from ._model import Claim, Filling, Refused
 from ._writer import Writer
 
 RISKS = {
@@ -134,6 +134,13 @@ def call(text: str, verb: str, *args: t.Any, command: str = "", **facts: t.Any) 
     """The action that has no command of the host's behind it; ``facts`` as in `run`."""
     shown = command or " ".join([verb, *(shlex.quote(str(arg)) for arg in args)])
     return Action(text, verb, args, shown, **facts)
+
+
+def unsent(plan: t.Iterable[Action]) -> list[str]:
+    """The uploads that the plan needs, and that are not on the host yet."""
+    fillings = [arg for action in plan for arg in action.args if isinstance(arg, Filling)]
+    sources = [filling.source for filling in fillings if not filling.source.path]
+    return list(dict.fromkeys(source.upload for source in sources if source.upload))
 
 
 def guard(plan: t.Sequence[Action], allow: t.Collection[str]) -> None:

@@ -23,7 +23,7 @@ from ansible.module_utils.errors import AnsibleValidationError, UnsupportedError
 from . import _job
 from ._host import WITHIN, HostError, Reader
 from ._model import Refused
-from ._plan import Action, Stopped, apply, deciding, guard, sentence
+from ._plan import Action, Stopped, apply, deciding, guard, sentence, unsent
 from ._process import detach, execute, execute_within, locked
 from ._streams import Fetch
 from ._tools import packages
@@ -166,6 +166,10 @@ class Progress:
     tally: _job.Tally = field(default_factory=_job.Tally)
 
 
+class Unsent(Exception):
+    """The action plugin has uploads still to send before anything can be done."""
+
+
 Shown = t.Dict[str, str]
 
 
@@ -208,6 +212,8 @@ def _perform(
         with locked():
             result = _performed(module, look, progress)
         tell(result, progress.tally.told())
+    except Unsent as lacking:
+        result = {"_unsent": lacking.args[0]}
     except Exception as error:
         text, rest = _failed(error, progress)
         module.fail_json(msg=text, **rest)
@@ -271,6 +277,8 @@ def _performed(
         "diff": _diff(seen),
     }
     parting = seen.parting
+    if earnest and unsent(seen.plan):
+        raise Unsent(unsent(seen.plan))
     if earnest and seen.plan:
         progress.begun = True
         apply(seen.plan, Writer(module.execute, progress.tally, module.fetch))

@@ -26,7 +26,7 @@ from ._volumes.base import Volumes, Wanted
 def run_volume() -> None:
     """The whole of ``main`` of the module volume."""
     module = Module(_volume_options.VOLUME, _volume_options.volume_faults, fetch)
-    task = _Task(module.params, [module.params], purge=False)
+    task = _Task(module.params, [module.params], False, module.control)
 
     def look(host: Reader) -> Look:
         seen = task.look(host)
@@ -42,7 +42,8 @@ def run_volume() -> None:
 def run_volumes() -> None:
     """The whole of ``main`` of the module volumes."""
     module = Module(_volume_options.VOLUMES, _volume_options.volumes_faults, fetch)
-    task = _Task(module.params, module.params["volumes"], module.params["purge"])
+    rows, purge = module.params["volumes"], module.params["purge"]
+    task = _Task(module.params, rows, purge, module.control)
     changed: dict[str, bool] = {}
 
     def look(host: Reader) -> Look:
@@ -63,9 +64,14 @@ class _Task:
     """What is wanted of the volumes of one pool."""
 
     def __init__(
-        self, params: _options.Params, rows: t.Sequence[_options.Params], purge: bool
+        self,
+        params: _options.Params,
+        rows: t.Sequence[_options.Params],
+        purge: bool,
+        control: _options.Params,
     ) -> None:
         self.params = params
+        self.sent = control.get("sent", {})
         self.rows = rows
         self.purge = purge
 
@@ -102,8 +108,11 @@ class _Task:
             faults += _options.account_faults(host, row, where)
         if faults:
             raise Refused(f"Nothing was changed: {'; '.join(faults)}.")
-        pool = self.params["pool"]
-        return [_volume_options.wanted(host, row, seen.get(row["name"]), pool) for row in self.rows]
+        pool, sent = self.params["pool"], self.sent
+        return [
+            _volume_options.wanted(host, row, seen.get(row["name"]), pool, sent)
+            for row in self.rows
+        ]
 
     def _filled(
         self,

@@ -42,6 +42,7 @@ CONTENT: Spec = {
         "options": {
             "path": {"type": "str"},
             "url": {"type": "str"},
+            "upload": {"type": "str"},
             "checksum": {"type": "str"},
             "format": {"type": "str", "choices": [*FORMATS]},
             "decompress": {"type": "str", "choices": ["auto", "never"], "default": "auto"},
@@ -58,7 +59,7 @@ _VOLUME: Spec = {
     **WIPE,
     **CONTENT,
 }
-_PLACES = ("path", "url")  # where a source can be
+_PLACES = ("path", "url", "upload")  # where a source can be
 _SUMS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 _ABSENT = ("name", "state", "wipe")  # what belongs to a volume that goes
 # The action plugin reads it.
@@ -165,7 +166,8 @@ def _nameless_faults(params: Params) -> t.Iterator[str]:
         yield "name: is missing, and capacity is not given as bytes, which could stand in for it"
 
 
-def wanted(host: Reader, row: Params, there: Volume | None, pool: str) -> Wanted:
+def wanted(host: Reader, row: Params, there: Volume | None, pool: str, sent: Params) -> Wanted:
+    """What is wanted of a volume; ``sent`` tells path and checksum of uploads."""
     mode = there.permissions.mode if there else "0600"
     return Wanted(
         row["name"] or "",
@@ -175,11 +177,11 @@ def wanted(host: Reader, row: Params, there: Volume | None, pool: str) -> Wanted
         row["format"] or "",
         _options.permissions(host, row, Permissions(), mode),
         wipe=row["wipe"] or "",
-        origin=_origin(row, pool),
+        origin=_origin(row, pool, sent),
     )
 
 
-def _origin(row: Params, pool: str) -> Origin | None:
+def _origin(row: Params, pool: str, sent: Params) -> Origin | None:
     """Where the first content comes from; a file's url is its path."""
     clone, source = row["clone_from"], row["source"]
     if clone:
@@ -189,10 +191,13 @@ def _origin(row: Params, pool: str) -> Origin | None:
         return None
     url = urllib.parse.urlsplit(source["url"] or "")
     local = urllib.parse.unquote(url.path) if url.scheme == "file" else ""
+    upload = source["upload"] or ""
+    path, checksum = sent.get(upload, ("", ""))
     return Origin(
-        path=source["path"] or local,
+        path=path or source["path"] or local,
         url="" if local else source["url"] or "",
-        checksum=source["checksum"] or "",
+        upload=upload,
+        checksum=source["checksum"] or checksum,
         format=source["format"] or "",
         unpack=source["decompress"] == "auto",
     )

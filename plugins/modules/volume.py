@@ -103,8 +103,8 @@ options:
         default: auto
   source:
     description:
-      - Where the volume gets its content from when it is made, one of O(source.path) and O(source.url). If the volume is there
-        already, nothing is fetched and nothing copied.
+      - Where the volume gets its content from when it is made, one of O(source.path), O(source.url) and O(source.upload). If the
+        volume is there already, nothing is fetched, sent or copied.
       - Format, capacity and what is refused are as with O(clone_from).
     type: dict
     suboptions:
@@ -118,6 +118,15 @@ options:
           - If the server breaks off, it goes on from there, or begins again if the server cannot do that.
           - What it is turns out only when it is fetched, so that check mode foresees neither a wrong O(source.checksum) nor an image
             that is refused. Then nothing is left of it.
+        type: str
+      upload:
+        description:
+          - A file on the controller, found as M(ansible.builtin.copy) finds its O(ansible.builtin.copy#module:src). What is encrypted with
+            Ansible Vault is decrypted.
+          - It is sent only if the volume is to be made, to a temporary directory of the task on the managed host. That needs the room,
+            and is where the option C(remote_tmp) of the shell plugin says. Its checksum is compared when it is read there.
+          - As with O(source.url), check mode does not look into it.
+          - It cannot be used in a task with C(async).
         type: str
       checksum:
         description:

@@ -90,6 +90,9 @@ options:
           url:
             description: What the managed host fetches. See O(poolwright.storage.volume#module:source.url).
             type: str
+          upload:
+            description: A file on the controller. See O(poolwright.storage.volume#module:source.upload).
+            type: str
           checksum:
             description: The checksum of the file as it is. See O(poolwright.storage.volume#module:source.checksum).
             type: str

@@ -28,16 +28,16 @@ class Lines:
             earlier, then = self.before.get(name, (0, 0.0))
             if done > earlier:
                 speed = (done - earlier) / max(seconds - then, 0.001)
-                found.append(f"{self.host}: {name}: {_share(done, total)}, {_show(speed)}/s")
+                found.append(f"{self.host}: {name}: {_share(done, total)}, {show(speed)}/s")
                 self.before[name] = (done, seconds)
         return found
 
 
 def _share(done: int, total: int) -> str:
-    return f"{min(100, done * 100 // total)}% of {_show(total)}" if total else _show(done)
+    return f"{min(100, done * 100 // total)}% of {show(total)}" if total else show(done)
 
 
-def _show(size: float) -> str:
+def show(size: float) -> str:
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if size < 1024:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"

@@ -2,23 +2,27 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The controller's side of tasks on volumes: it follows long work."""
+"""The controller's side of tasks on volumes: it follows long work, and sends uploads."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import time
 import typing as t
 import uuid
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.poolwright.storage.plugins.plugin_utils._lines import Lines
+from ansible_collections.poolwright.storage.plugins.plugin_utils._lines import Lines, show
 
 Result = t.Dict[str, t.Any]
 
 FOLDER = "/run/poolwright.storage"  # of jobs, as the module has it
+LARGE = 64 << 20  # bytes of a file of which is shown that it is sent
 CUT = 20  # seconds that a connection may be away; the work lives longer without it
 
 # What is known of a job: nothing, that it is done, or how far it is.
@@ -49,7 +53,7 @@ display = Display()
 
 
 class VolumeAction(ActionBase):  # type: ignore[misc, unused-ignore]
-    """Runs the module, and shows what it does where that takes long."""
+    """Runs the module, sends what it needs, and shows what it does where that takes long."""
 
     _supports_check_mode = True
     _supports_async = True
@@ -57,20 +61,69 @@ class VolumeAction(ActionBase):  # type: ignore[misc, unused-ignore]
     def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
         result: Result = super().run(tmp, task_vars)
         self._vars = task_vars or {}
-        result.update(self._alone() if self._task.async_val else self._followed())
+        self._host = str(self._vars.get("inventory_hostname", ""))
+        uploads = self._uploads()
+        if self._task.async_val:
+            result.update(self._alone(uploads))
+            return result
+        done = self._followed()
+        if "_unsent" in done:
+            done = self._followed(
+                sent={name: self._send(uploads[name]) for name in done["_unsent"]}
+            )
+        result.update(done)
         return result
 
-    def _alone(self) -> Result:
+    def _uploads(self) -> dict[str, str]:
+        """The files on the controller that the task names, by these names."""
+        rows = self._task.args.get("volumes", [self._task.args])
+        rows = rows if isinstance(rows, list) else []
+        sources = [row.get("source") for row in rows if isinstance(row, dict)]
+        names = [source.get("upload") for source in sources if isinstance(source, dict)]
+        return {str(name): self._found(str(name)) for name in names if name is not None}
+
+    def _found(self, name: str) -> str:
+        try:
+            path = str(self._find_needle("files", name))
+        except AnsibleError as error:
+            raise AnsibleActionFail(f"Nothing was changed: source.upload: {error}") from error
+        if not os.path.isfile(path):
+            raise AnsibleActionFail(f"Nothing was changed: source.upload: {path} is not a file.")
+        return path
+
+    def _send(self, path: str) -> tuple[str, str]:
+        """Sends a file; its path on the host, and its checksum."""
+        real = self._loader.get_real_file(path)
+        try:
+            checksum, size = _sha256(real), os.path.getsize(real)
+            if self._connection._shell.tmpdir is None:
+                self._make_tmp_path()
+            folder = self._connection._shell.tmpdir
+            there = self._connection._shell.join_path(folder, f"upload-{checksum[:16]}")
+            if self._shows() and size > LARGE:
+                display.display(f"{self._host}: sending {path}, {show(size)}")
+            self._transfer_file(real, there)
+            self._fixup_perms2((folder, there))
+        finally:
+            self._loader.cleanup_tmp_file(real)
+        return there, f"sha256:{checksum}"
+
+    def _alone(self, uploads: t.Collection[str]) -> Result:
         """A task that nobody waits for."""
+        if uploads:
+            raise AnsibleActionFail(
+                "Nothing was changed: source.upload: a task with async sends no files. Leave async "
+                "out, or send the file with a task before, and name it with source.path."
+            )
         native = self._connection.has_native_async
         done: Result = self._execute_module(task_vars=self._vars, wrap_async=not native)
         return done
 
-    def _followed(self) -> Result:
+    def _followed(self, **control: t.Any) -> Result:
         job = uuid.uuid4().hex
         began = time.monotonic()
         try:
-            done = self._module(job=job)
+            done = self._module(job=job, **control)
             if "_job" in done:
                 self._follow(job, began)
                 done = self._module(fetch=job)
@@ -91,7 +144,7 @@ class VolumeAction(ActionBase):  # type: ignore[misc, unused-ignore]
 
     def _follow(self, job: str, began: float) -> None:
         """Waits for the end of long work, and shows how far it is."""
-        lines = Lines(self._vars.get("inventory_hostname", ""), began)
+        lines = Lines(self._host, began)
         heard = time.monotonic()
         while True:
             try:
@@ -109,4 +162,12 @@ class VolumeAction(ActionBase):  # type: ignore[misc, unused-ignore]
             time.sleep(1)
 
     def _shows(self) -> bool:
-        return self._task.args.get("progress", True) not in (False, "false")
+        return bool(boolean(self._task.args.get("progress", True), strict=False))
+
+
+def _sha256(path: str) -> str:
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        for part in iter(lambda: file.read(1 << 20), b""):
+            found.update(part)
+    return found.hexdigest()

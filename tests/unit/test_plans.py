@@ -69,7 +69,7 @@ def look(case: Case, host: FakeHost) -> Look:
         found = _run_pool._look(host, kind, given, wish)
     else:
         given = params(_volume_options.VOLUMES, {"pool": "data", **case["task"]})
-        task = _run_volumes._Task(given, given["volumes"], given["purge"])
+        task = _run_volumes._Task(given, given["volumes"], given["purge"], {})
         found = task.look(host)
     guard(found.plan, given["allow"])
     return found

@@ -22,9 +22,11 @@ from ansible_collections.poolwright.storage.plugins.module_utils import (
     _run_info,
 )
 from ansible_collections.poolwright.storage.plugins.module_utils._model import (
+    Filling,
     Pool,
     Refused,
     Seen,
+    Source,
     Volume,
 )
 from ansible_collections.poolwright.storage.plugins.module_utils._plan import Action, call, run
@@ -105,6 +107,18 @@ def test_a_refused_plan_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "consent with allow: [delete]" in result["msg"]
     assert (result["changed"], result["done"]) == (False, [])
     assert texts(result["plan"]) == texts(result["left"]) == ["lose it"]
+
+
+def test_what_has_not_been_sent_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(upload: str, path: str) -> Action:
+        source = Source(upload, path, upload=upload)
+        return call("fill it", "fill_file", Filling("a", source, lambda _begin: ("raw", 0)))
+
+    plan = [fill("a", ""), fill("b", "/tmp/b"), fill("a", ""), fill("c", "")]
+    assert performed(Module(), looked(*plan), monkeypatch) == {"_unsent": ["a", "c"]}
+    module = Module()
+    module.check_mode = True
+    assert len(performed(module, looked(*plan), monkeypatch)["plan"]) == len(plan)
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,10 @@ def _grown(filling: Filling, made: str) -> list[str]:
 
 
 def _flow(source: Source) -> str:
-    """What makes a source flow that has to be fetched or unpacked; "" of others."""
+    """What makes a source flow that has to be fetched, sent or unpacked; "" of others."""
     unpack = _UNPACKING.get(source.packed, "")
+    if source.upload:
+        return f"ssh CONTROLLER cat {files.quoted(source.upload)}"
     if source.url:
         return f"curl --fail --location {files.quoted(source.url)}"
     return f"{unpack} --decompress --stdout {files.quoted(source.path)}" if unpack else ""

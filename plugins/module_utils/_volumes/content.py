@@ -21,13 +21,17 @@ from .._tools import block, files, qemu_img
 
 @dataclass(frozen=True)
 class Origin:
-    """Where content comes from, in the words of the task: another volume, a path or a url."""
+    """Where content comes from, in the words of the task: another volume, a path, a url, an upload.
+
+    An upload that has been sent has a path.
+    """
 
     volume: str = ""
     pool: str = ""  # "" is the volume's own
     reflink: str = "auto"
     path: str = ""
     url: str = ""
+    upload: str = ""
     checksum: str = ""
     format: str = ""
     unpack: bool = False
@@ -69,9 +73,13 @@ def refusal(shown: str, format: str, why: str) -> str:
 
 
 def found(host: Reader, origin: Origin, name: str) -> Source:
-    """What a path leads to, or all that is known of a url before it is fetched."""
+    """What a path leads to, or all that is known of what has to be fetched or sent."""
+    packed = "auto" if origin.unpack else ""
+    if origin.upload:
+        place = host.file(origin.path.rpartition("/")[0]) if origin.path else None
+        upload = Source(origin.upload, origin.path, place=place, upload=origin.upload)
+        return replace(upload, checksum=origin.checksum, packed=packed)
     if origin.url:
-        packed = "auto" if origin.unpack else ""
         return Source(origin.url, url=origin.url, checksum=origin.checksum, packed=packed)
     path, stray = origin.path, host.stray(origin.path)
     node, file = host.node(path), host.file(path)
