@@ -25,6 +25,9 @@ _MOST_LINKS = 40  # as many as the kernel follows
 _LOOP_GET_STATUS64 = 0x4C05
 # address, rights, offset, device, inode, path
 _MAPPED = re.compile(r"^(\S+) (\S+) \S+ (\S+) ([1-9]\d*) +(/.*)$", re.MULTILINE)
+_CLIENTS = "/proc/fs/nfsd/clients"  # from Linux 5.3 on
+_STATE = re.compile(r'superblock: "([0-9a-f]+):([0-9a-f]+):(\d+)"')
+_WRITING = re.compile(r"(access: [r-]?w|type: write)")
 _GONE = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
 
 
@@ -166,7 +169,26 @@ def opened(own: int, alive: t.Callable[[], None]) -> list[Open]:
         who = _name(pid)
         found += [_look(each, remote[namespace]) for each in (*_links(pid, who), *_maps(pid, who))]
         alive()
-    return found
+    return [*found, *served()]
+
+
+def served() -> list[Open]:
+    """What clients of this host's own NFS server have open, of which no process here knows."""
+    try:
+        clients = os.listdir(_CLIENTS)
+    except _GONE:
+        return []
+    return [each for name in clients for each in _states(f"{_CLIENTS}/{name}")]
+
+
+def _states(folder: str) -> t.Iterator[Open]:
+    address = re.search(r'^address: "(.+)"$', _text(f"{folder}/info") or "", re.MULTILINE)
+    who = f"NFS client {address[1] if address else 'without an address'}"
+    for state in (_text(f"{folder}/states") or "").split("\n"):
+        found = _STATE.search(state)
+        if found:
+            device = os.makedev(int(found[1], 16), int(found[2], 16))
+            yield Open(who, "", device, int(found[3]), writes=bool(_WRITING.search(state)))
 
 
 def _pids(own: int = 0) -> list[str]:
@@ -179,7 +201,8 @@ def _namespace(pid: str) -> str:
 
 
 def _name(pid: str) -> str:
-    return f"{(_text(f'/proc/{pid}/comm') or '').strip()} ({pid})"
+    comm = (_text(f"/proc/{pid}/comm") or "").strip()  # which the process itself chooses
+    return f"{comm if comm.isprintable() else 'a process'} ({pid})"
 
 
 def _text(path: str) -> str | None:

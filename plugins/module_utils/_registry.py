@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import base64
 import contextlib
+import re
 import uuid
 
 from ._host import Reader
@@ -215,12 +216,14 @@ def unknown(host: Reader, registry: Registry, name: str) -> str:
 
 
 def _listening(host: Reader) -> bool:
-    """Whether somebody listens; seen without asking, which would start a daemon."""
-    for line in (host.read("/proc/net/unix") or "").splitlines()[1:]:
-        fields = line.split()
-        if fields[-1] in _SOCKETS and int(fields[3], 16) & _LISTENING:
-            return True
-    return False
+    """Whether somebody listens; seen without asking, which would start a daemon.
+
+    Anybody can give a socket a name with line feeds, so that lines are there that are none.
+    """
+    text = host.read("/proc/net/unix") or ""
+    found = re.findall(r"^\S+: \S+ \S+ ([0-9A-F]{8}) \S+ \S+ +\d+ (/.*)$", text, re.MULTILINE)
+    listening = {path for flags, path in found if int(flags, 16) & _LISTENING}
+    return any(path in listening and host.node(path) for path in _SOCKETS)
 
 
 def _secret_of(pool: Pool) -> str:

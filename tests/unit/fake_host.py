@@ -188,6 +188,7 @@ class FakeHost(Reader):
         sockets = "Num RefCount Protocol Flags Type St Inode Path\n"
         if "daemon" in self.said:
             sockets += "0: 00000002 00000000 00010000 0001 01 1234 /run/libvirt/libvirt-sock\n"
+            self.nodes["/run/libvirt/libvirt-sock"] = _node({"kind": "other"})
         swaps = [path for path, disk in self._get("disks").items() if disk.get("swap")]
         self.files["/proc/net/unix"] = sockets
         self.files["/proc/swaps"] = "Filename Type Size Used Priority\n" + "".join(
@@ -252,7 +253,7 @@ class FakeHost(Reader):
 
     def _must_be_known(self, path: str) -> None:
         """Fails but where the case says that there is nothing, or the kernel and we always know."""
-        ours = (f"{UNITS}/", f"{_registry.FOLDER}/", _registry.RUNNING)
+        ours = (f"{UNITS}/", f"{_registry.FOLDER}/", _registry.RUNNING, "/run/libvirt/")
         systemds = ("/usr/lib/systemd/", "/usr/local/lib/systemd/", "/run/systemd/")
         known = path.startswith(("/sys/", "/dev/mapper/", *ours, *systemds))
         if not known and path not in self._get("paths"):

@@ -263,6 +263,27 @@ def test_what_a_process_has_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert found.who.endswith(f" ({os.getpid()})")
 
 
+def test_what_clients_of_our_nfs_server_have_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(_kernel, "_CLIENTS", str(tmp_path))
+    assert _kernel.served() == []
+    client = tmp_path / "3"
+    client.mkdir()
+    (client / "info").write_text('clientid: 0x1\naddress: "192.0.2.7:876"\n', encoding="utf-8")
+    begin, end = "- 0x0:  { type:", 'superblock: "fd:10:13649", filename: "a" }\n'
+    (client / "states").write_text(
+        f"{begin} open, access: r-, deny: --, {end}{begin} lock, {end}"
+        f"{begin} open, access: rw, deny: --, {end}{begin} layout, superblock: ?\n",
+        encoding="utf-8",
+    )
+    found = _kernel.served()
+    assert {(each.who, each.device, each.inode) for each in found} == {
+        ("NFS client 192.0.2.7:876", os.makedev(0xFD, 0x10), 13649)
+    }
+    assert [each.writes for each in found] == [False, False, True]
+
+
 def test_what_a_process_has_mapped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "mapped"
     path.write_bytes(bytes(4096))

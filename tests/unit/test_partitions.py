@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ansible_collections.poolwright.storage.plugins.module_utils._host import Reader
+from ansible_collections.poolwright.storage.plugins.module_utils._host import HostError, Reader
 from ansible_collections.poolwright.storage.plugins.module_utils._model import (
     Device,
     Extent,
@@ -67,6 +67,19 @@ def test_a_table_is_read() -> None:
 @pytest.mark.parametrize("label", ["unknown", "loop"])
 def test_what_is_no_table(label: str) -> None:
     assert partitions.parse(PRINTED.replace("msdos", label)) is None
+
+
+@pytest.mark.parametrize("line", ["1:1048576B:2097151B:1048576B:free", "1:9B:99B:91B::x:"])
+def test_a_partition_whose_name_makes_lines(line: str) -> None:
+    text = (
+        "BYT;\n/dev/sdb:2147483648B:scsi:512:512:gpt:x:;\n"
+        f"1:1048576B:2097151B:1048576B::a\u2028b\n{line};\n:;\n"
+    )
+    with pytest.raises(HostError, match="/dev/sdb: what parted says of its partitions contradict"):
+        partitions.parse(text)
+    found = partitions.parse(text.replace(f"\n{line};\n", ""))
+    assert found
+    assert len(found.parts) == 1
 
 
 def test_the_smallest_gap_that_fits_exactly() -> None:

@@ -181,7 +181,19 @@ def test_mounts(suite: str) -> None:
 
 
 def test_a_daemon_that_listens(suite: str) -> None:
-    assert _registry._listening(Recorded(suite, "sockets"))
+    class There(Recorded):
+        def node(self, path: str) -> None:
+            return t.cast(None, path)
+
+    host = There(suite, "sockets")
+    assert _registry._listening(host)
+    # Anybody can give a socket a name with line feeds.
+    fake = "0: 00000002 00000000 00010000 0001 01 12 /run/libvirt/libvirt-sock\n"
+    host.text = f"Num\n0: 1 2 3 /tmp/a\n\n/run/libvirt/libvirt-sock\n x\n{fake}"
+    assert _registry._listening(host)
+    absent = Recorded(suite, "sockets")
+    absent.text = host.text
+    assert not _registry._listening(absent)
 
 
 @pytest.mark.parametrize(

@@ -257,8 +257,11 @@ def number(host: Reader, path: str) -> str:
 
 def numbers(host: Reader, mount: Mount) -> set[str]:
     """The numbers of the devices that a mount is known by."""
-    # btrfs has device numbers of its own, so its mounts are known by their source.
-    source = number(host, mount.source) if mount.source.startswith("/dev/") else ""
+    # btrfs has device numbers of its own, so its mounts are known by their source.  Of what any
+    # user can mount, the source is what that user has said.
+    theirs = mount.format == "fuse" or mount.format.startswith("fuse.")
+    named = mount.source.startswith("/dev/") and not theirs
+    source = number(host, mount.source) if named else ""
     return {mount.device, source} - {""}
 
 

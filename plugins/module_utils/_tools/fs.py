@@ -104,7 +104,8 @@ def make(format: str, device: Device) -> Action:
 def exports(host: Reader, server: str) -> list[str]:
     """The directories that an NFS server offers; a directory may have blanks, its clients none."""
     argv = ("showmount", "--no-headers", "--exports", server)
-    return [line.rsplit(None, 1)[0] for line in host.ask(*argv, limit=LIMIT).splitlines()]
+    lines = host.ask(*argv, limit=LIMIT).split("\n")
+    return [line.rsplit(None, 1)[0] for line in lines if line.startswith("/")]
 
 
 def at(mounts: t.Sequence[Mount], target: str) -> Mount | None:

@@ -11,7 +11,7 @@ import shlex
 import typing as t
 from dataclasses import dataclass, replace
 
-from .._host import Reader
+from .._host import HostError, Reader
 from .._model import Claim, Device
 from .._plan import Action, call, run
 from . import wipe
@@ -133,7 +133,7 @@ def _gpt(host: Reader, device: Device, table: Table) -> Table:
 
 def parse(text: str) -> Table | None:
     """Reads what ``parted --machine DEVICE unit B print free`` prints."""
-    rows = [line.rstrip(";").split(":") for line in text.splitlines()]
+    rows = [line.rstrip(";").split(":") for line in text.split("\n")]
     device = next((n for n, row in enumerate(rows) if row[0].startswith("/")), None)
     if device is None or rows[device][5] in ("loop", "unknown"):
         return None
@@ -146,6 +146,10 @@ def parse(text: str) -> Table | None:
             free.append((start, end))
         else:
             parts.append(Part(int(number), start, end, label="".join(rest[:1])))
+    # A partition's name in a gpt table can have line feeds, and make lines that are none.
+    crossed = any(part.start < end and start < part.end for part in parts for start, end in free)
+    if label == "gpt" and (crossed or len({part.number for part in parts}) < len(parts)):
+        raise HostError(f"{rows[device][0]}: what parted says of its partitions contradicts itself")
     return Table(_LIBVIRT.get(label, label), int(rows[device][3]), tuple(parts), tuple(free))
 
 

@@ -122,7 +122,7 @@ def renew(found: t.Sequence[Replaced]) -> Steps:
 
 def properties(host: Reader, number: str) -> dict[str, str]:
     """What udev knows of a block device; empty where it knows nothing."""
-    lines = (host.read(f"/run/udev/data/b{number}") or "").splitlines()
+    lines = (host.read(f"/run/udev/data/b{number}") or "").split("\n")
     pairs = (line[2:].partition("=") for line in lines if line.startswith("E:"))
     return {key: value for key, dummy, value in pairs}
 
