@@ -64,6 +64,8 @@ _ALIVE = b"."  # begins no pickle
 HERE = "\0"  # stands in the words of a command where it finds the file that it works on
 # Likewise the file that it reads, its format, and a place and a count of bytes.
 FROM, FORMAT, START, SIZE = "\1", "\2", "\3", "\4"
+KEY = "\5"  # the same of the file that a passphrase is in
+SECRET = "/dev/fd/3"  # how that file is shown
 
 _MOST_LINKS = 40  # as many as the kernel follows
 _NEAR = ("/dev/", "/proc/", "/sys/")  # where no server is mounted

@@ -12,12 +12,12 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from ._model import UNFINISHED, Pool, Refused, Seen, Stored, Volume
+from ._model import UNFINISHED, Pool, Refused, Secret, Seen, Stored, Volume
 from ._plan import Steps
 from ._pools.base import Backend
-from ._registry import Registry
+from ._registry import Kept, Registry
 from ._size import Size, round_up, show
-from ._tools import virsh
+from ._tools import luks, virsh
 from ._volumes.base import Room, Volumes, Wanted
 
 # What volumes are based on: paths, or files by device and inode.
@@ -225,6 +225,8 @@ def volume_faults(
         if there is None and wish.capacity is None and wish.content is None:
             yield f"{wish.name}: is not there, and capacity does not say how large it is to be"
             continue
+        if there and wish.encryption:
+            yield from luks.faults(wish.encryption, there)
         if there and wish.format and not volumes.same(there, wish.format):
             yield (
                 f"{wish.name}: is a {there.format} volume, and {wish.format} is wanted. Leave "
@@ -292,6 +294,41 @@ def volume_steps(
             yield wish.name, _want(volumes, wish, there, room, allow, above)
 
 
+class Secrets:
+    """What libvirtd knows of the passphrases of a pool's volumes, by the paths that they have."""
+
+    def __init__(self, registry: Registry, pool: Pool, known: t.Mapping[str, Kept]) -> None:
+        self.registry, self.pool, self.known = registry, pool, known
+
+    def _of(self, name: str) -> Kept | None:
+        return self.known.get(f"{self.pool.path}/{name}")
+
+    def named(self, seen: t.Mapping[str, Volume]) -> dict[str, Volume]:
+        """What is seen, with the secret of what is encrypted."""
+        found = dict(seen)
+        for name, there in seen.items():
+            own, secret = there.encryption, self._of(name)
+            if own and secret and not own.secrets:
+                named = replace(own, secrets=(Secret(uuid=secret.uuid),))
+                found[name] = replace(there, encryption=named)
+        return found
+
+    def steps(self, volumes: Volumes, wish: Wanted, there: Volume | None) -> Steps:
+        """What makes libvirtd know how a volume is opened, or forget it.
+
+        A passphrase takes the place of another one only where it is seen to be right, because that
+        may be the only copy.
+        """
+        secret, said = self._of(wish.name), wish.encryption
+        if secret and not wish.present:
+            yield from self.registry.unsay(self.pool, wish.name, secret)
+        if said and not said.secrets:
+            steps = list(self.registry.whisper(self.pool, wish.name, said.passphrase, secret))
+            if steps and there:
+                yield from volumes.unlock(there)
+            yield from steps
+
+
 def _want(
     volumes: Volumes,
     wish: Wanted,
@@ -334,6 +371,7 @@ def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> 
     content = None if there else wish.content
     own = there.capacity if there else content.capacity if content else 0
     step = volumes.grain(there, wish.format or (content.format if content else ""))
+    step = round_up(step, 512 if wish.encryption else 1)  # a header of LUKS counts in sectors
     capacity = _bytes(wish.capacity, room, wish, there, step) if wish.capacity else own
     capacity = round_up(capacity, step) if content else capacity
     return capacity, _bytes(wish.allocation, room, wish, there, 1)

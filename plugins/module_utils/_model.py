@@ -262,13 +262,18 @@ class Ivgen:
 
 @dataclass(frozen=True)
 class Encryption:
-    """``target/encryption``.  ``format`` is luks, luks2, luks-any, qcow, or default."""
+    """``target/encryption``.  ``format`` is luks, luks2, luks-any, qcow, or default.
+
+    ``offset`` is where in a raw file what is encrypted begins.
+    """
 
     format: str
     secrets: tuple[Secret, ...] = ()
     cipher: Cipher | None = None
     ivgen: Ivgen | None = None
     engine: str = ""
+    passphrase: str = field(default="", repr=False)
+    offset: int = 0
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ _OCTAL = re.compile("(0o?)?[0-7]{1,4}")
 _SYMBOLIC = re.compile("[ugoa]*([-+=][rwxXst]*)+(,[ugoa]*([-+=][rwxXst]*)+)*")
 _URI = re.compile(r"(qemu|storage)(\+unix)?:///(system|session)")
 _FSTAB = re.compile("(UUID|LABEL|PARTUUID|PARTLABEL|ID)=(.*)")
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
 
 
 def name_faults(name: t.Any, what: str, longest: int) -> t.Iterator[str]:
@@ -80,7 +80,7 @@ def pool_faults(params: Params) -> t.Iterator[str]:
     yield from name_faults(params.get("name"), "name", LONGEST_NAME)
     yield from libvirt_faults(params)
     uuid = params.get("uuid")
-    if uuid is not None and not _UUID.fullmatch(str(uuid)):
+    if uuid is not None and not UUID.fullmatch(str(uuid)):
         yield f"uuid: {uuid!r} is not 32 hexadecimal digits in groups of 8-4-4-4-12"
 
 

@@ -10,10 +10,11 @@ import abc
 import base64
 import contextlib
 import re
+import typing as t
 import uuid
 
 from ._host import Reader
-from ._model import Pool, Refused, Stored, Volume
+from ._model import Encryption, Pool, Refused, Stored, Volume
 from ._plan import Steps, sentence
 from ._tools import files, packages, virsh
 from ._xml import poolxml, secretxml, volumexml
@@ -28,6 +29,13 @@ _KEPT = ("disk", "iscsi", "logical", "mpath", "scsi")
 # Where the storage driver of the system's daemon listens: the modular one, then the monolithic one.
 _SOCKETS = ("/run/libvirt/virtstoraged-sock", "/run/libvirt/libvirt-sock")
 _LISTENING = 0x10000  # __SO_ACCEPTCON in the flags of /proc/net/unix
+
+
+class Kept(t.NamedTuple):
+    """A libvirt secret: ``value`` is ``None`` where it has none yet."""
+
+    uuid: str
+    value: str | None
 
 
 class Registry(abc.ABC):
@@ -67,6 +75,18 @@ class Registry(abc.ABC):
 
     def secret(self, pool: Pool, password: str, stored: Stored) -> Steps:
         """Steps after which libvirtd has the password that the pool logs in with."""
+        return iter(())
+
+    def secrets(self, host: Reader) -> dict[str, Kept]:
+        """The secrets that libvirtd has, by what names their use: of a volume its path."""
+        return {}
+
+    def whisper(self, pool: Pool, name: str, passphrase: str, there: Kept | None) -> Steps:
+        """Steps after which libvirtd has the passphrase of a volume; ``there`` is its secret."""
+        return iter(())
+
+    def unsay(self, pool: Pool, name: str, there: Kept) -> Steps:
+        """Steps after which libvirtd has no secret of ours for a volume that goes."""
         return iter(())
 
     def start(self, name: str) -> Steps:
@@ -151,18 +171,34 @@ class Daemon(Registry):
 
     def _secret(self, host: Reader, pool: Pool) -> str | None:
         own = _secret_of(pool)
-        text = host.read(f"{SECRETS}/{own}.base64") if own else None
-        return None if text is None else base64.b64decode(text).decode("utf-8", "replace")
+        return _value(host, own) if own else None
 
     def secret(self, pool: Pool, password: str, stored: Stored) -> Steps:
         own = _secret_of(pool)
         if own and pool.auth and password and password != stored.secret:
             if stored.secret is None:
-                xml = secretxml.render(own, pool.auth.usage, pool.name)
-                yield virsh.define_secret(self.uri, pool.name, xml)
-            yield virsh.set_secret(self.uri, pool.name, own, password)
+                text = f"Password of the storage pool {pool.name}"
+                xml = secretxml.render(own, "iscsi", pool.auth.usage, text)
+                yield virsh.define_secret(self.uri, f"pool {pool.name}", xml)
+            yield virsh.set_secret(self.uri, f"pool {pool.name}", own, password)
         if stored.secret is not None and stored.pool and not own:
-            yield virsh.undefine_secret(self.uri, pool.name, _secret_of(stored.pool))
+            yield virsh.undefine_secret(self.uri, f"pool {pool.name}", _secret_of(stored.pool))
+
+    def secrets(self, host: Reader) -> dict[str, Kept]:
+        return _secrets(host)
+
+    def whisper(self, pool: Pool, name: str, passphrase: str, there: Kept | None) -> Steps:
+        own, whose = there.uuid if there else _secret_for(pool, name), f"volume {name}"
+        if not there:
+            path = f"{pool.path}/{name}"
+            xml = secretxml.render(own, "volume", path, f"Passphrase of the storage volume {path}")
+            yield virsh.define_secret(self.uri, whose, xml)
+        if not there or there.value != passphrase:
+            yield virsh.set_secret(self.uri, whose, own, passphrase)
+
+    def unsay(self, pool: Pool, name: str, there: Kept) -> Steps:
+        if there.uuid == _secret_for(pool, name):
+            yield virsh.undefine_secret(self.uri, f"volume {name}", there.uuid)
 
     def define(self, pool: Pool, stored: Stored) -> Steps:
         if stored.pool != pool:
@@ -174,7 +210,7 @@ class Daemon(Registry):
     def forget(self, stored: Stored, name: str) -> Steps:
         if stored.pool:
             if stored.secret is not None:
-                yield virsh.undefine_secret(self.uri, name, _secret_of(stored.pool))
+                yield virsh.undefine_secret(self.uri, f"pool {name}", _secret_of(stored.pool))
             yield virsh.undefine(self.uri, name)
 
     def start(self, name: str) -> Steps:
@@ -230,6 +266,45 @@ def _secret_of(pool: Pool) -> str:
     """The UUID of the secret that is this collection's; "" where the pool has none of ours."""
     ours = pool.auth and pool.auth.usage == f"poolwright.storage/{pool.name}"
     return str(uuid.uuid5(uuid.UUID(pool.uuid), "secret")) if ours and pool.uuid else ""
+
+
+def _secret_for(pool: Pool, name: str) -> str:
+    """The UUID of the secret that this collection makes for a volume."""
+    return str(uuid.uuid5(uuid.UUID(pool.uuid), f"secret of volume {name}"))
+
+
+def passphrase(host: Reader, said: Encryption) -> str:
+    """The passphrase that a task gives, or that the libvirt secret has which it names."""
+    if not said.secrets:
+        return said.passphrase
+    [named] = said.secrets
+    found = _value(host, named.uuid) if named.uuid else None
+    if named.usage:
+        kept = _secrets(host).get(named.usage)
+        found = kept.value if kept else None
+    if found is None:
+        raise Refused(
+            f"Nothing was changed: {SECRETS} has no value of a libvirt secret "
+            f"{named.uuid or named.usage!r}. Give it one with virsh secret-set-value, or give a "
+            "passphrase."
+        )
+    return found
+
+
+def _secrets(host: Reader) -> dict[str, Kept]:
+    found = {}
+    for name in host.names(SECRETS) or []:
+        text = host.read(f"{SECRETS}/{name}") if name.endswith(".xml") else None
+        with contextlib.suppress(ValueError):  # libvirt does not load such a file
+            own, usage = secretxml.parse(text or "")
+            found[usage] = Kept(own, _value(host, own))
+    return found
+
+
+def _value(host: Reader, own: str) -> str | None:
+    """What a secret holds; libvirtd itself does not tell it of a private one."""
+    text = host.read(f"{SECRETS}/{own}.base64")
+    return None if text is None else base64.b64decode(text).decode("utf-8", "replace")
 
 
 def _paths(name: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ._model import Extent, Offer, Permissions, Pool, Seen, Stored, Volume
+from ._model import Encryption, Extent, Offer, Permissions, Pool, Seen, Stored, Volume
 from ._xml import volumexml
 
 Result = t.Dict[str, t.Any]
@@ -90,6 +90,19 @@ def offer(found: Offer) -> Result:
     }
 
 
+def _encryption(found: Encryption | None) -> Result | None:
+    """How a volume is encrypted, as far as its header tells, and which secret is to open it."""
+    if found is None:
+        return None
+    secret = found.secrets[0] if found.secrets else None
+    return {
+        "format": found.format,
+        "cipher": _given(found.cipher),
+        "ivgen": _given(found.ivgen),
+        "secret": {"uuid": secret.uuid or None, "usage": secret.usage or None} if secret else None,
+    }
+
+
 def volume(pool_name: str, found: Volume, formatted: bool) -> Result:
     """A volume as it is now."""
     return {
@@ -110,6 +123,7 @@ def volume(pool_name: str, found: Volume, formatted: bool) -> Result:
         "backing": {"path": found.backing_path, "format": found.backing_format or None}
         if found.backing_path
         else None,
+        "encryption": _encryption(found.encryption),
         "extents": _extents(found.extents),
         "xml": volumexml.render(found, formatted),
     }

@@ -81,18 +81,15 @@ class _Task:
         stored = registry.look(host, name)
         backend, volumes = _active_pool(host, registry, name, stored.pool)
         seen = {volume.name: volume for volume in volumes.look(host, users=self._takes_away)}
-        wanted = self._wanted(host, seen)
-        seen = _as_said(volumes, wanted, seen)
+        wanted, secrets = self._wanted(host, seen), self._secrets(host, registry, backend.pool)
+        seen = secrets.named(_as_said(volumes, wanted, seen))
         named, wanted = self._filled(host, registry, volumes, wanted, seen)
         if self.purge:
             wanted += _purged(wanted, seen.values())
         faults = list(_lifecycle.volume_faults(backend.pool, volumes, wanted, seen))
         if faults:
             raise Refused(f"Nothing was changed: {'; '.join(faults)}.")
-        steps = {
-            wish: tuple(way)
-            for wish, way in _lifecycle.volume_steps(volumes, wanted, seen, self.params["allow"])
-        }
+        steps = self._steps(secrets, volumes, wanted, seen)
         plan = [*volumes.leftovers(), *joined(action for way in steps.values() for action in way)]
         plan += [*(volumes.settle() if plan else ()), *_told(registry, stored, seen.values(), plan)]
         with deciding(plan):
@@ -109,10 +106,9 @@ class _Task:
         if faults:
             raise Refused(f"Nothing was changed: {'; '.join(faults)}.")
         pool, sent = self.params["pool"], self.sent
-        return [
-            _volume_options.wanted(host, row, seen.get(row["name"]), pool, sent)
-            for row in self.rows
-        ]
+        rows = ((row, seen.get(row["name"])) for row in self.rows)
+        wanted = (_volume_options.wanted(host, row, there, pool, sent) for row, there in rows)
+        return [_with_passphrase(host, wish) for wish in wanted]
 
     def _filled(
         self,
@@ -138,17 +134,47 @@ class _Task:
 
         return find
 
+    def _secrets(
+        self, host: Reader, registry: _registry.Registry, pool: Pool
+    ) -> _lifecycle.Secrets:
+        """Looked at only where volumes come or go that may have one."""
+        needed = self._takes_away or any(row["encryption"] for row in self.rows)
+        return _lifecycle.Secrets(registry, pool, registry.secrets(host) if needed else {})
+
+    def _steps(
+        self,
+        secrets: _lifecycle.Secrets,
+        volumes: Volumes,
+        wanted: t.Sequence[Wanted],
+        seen: t.Mapping[str, Volume],
+    ) -> dict[str, tuple[Action, ...]]:
+        """The way to each wish; a secret comes before its volume, and goes behind it."""
+        ways = _lifecycle.volume_steps(volumes, wanted, seen, self.params["allow"])
+        steps = {name: tuple(way) for name, way in ways}
+        for wish in wanted:
+            way = steps.get(wish.name, ())
+            secret = tuple(secrets.steps(volumes, wish, seen.get(wish.name)))
+            steps[wish.name] = (*secret, *way) if wish.present else (*way, *secret)
+        return steps
+
     @property
     def _takes_away(self) -> bool:
         absent = any(row["state"] == "absent" for row in self.rows)
         return self.purge or absent or "shrink" in self.params["allow"]
 
 
+def _with_passphrase(host: Reader, wish: Wanted) -> Wanted:
+    said = wish.encryption
+    if not said:
+        return wish
+    return replace(wish, encryption=replace(said, passphrase=_registry.passphrase(host, said)))
+
+
 def _as_said(
     volumes: Volumes, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]
 ) -> dict[str, Volume]:
-    """What is seen, each volume with the format that the task says of it, if it can have that."""
-    said = {wish.name: wish.format for wish in wanted if wish.format}
+    """What is seen, each volume as the task says of its content, if it can be so."""
+    said = {wish.name: wish for wish in wanted if wish.present}
     return {
         name: volumes.told(volume, said[name]) if name in said else volume
         for name, volume in seen.items()

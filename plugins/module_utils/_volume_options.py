@@ -13,11 +13,12 @@ import urllib.parse
 
 from . import _options, _size
 from ._host import Reader
-from ._model import Permissions, Volume
+from ._model import Cipher, Encryption, Ivgen, Permissions, Secret, Volume
 from ._options import Params, Spec
 from ._volumes.base import Wanted
 from ._volumes.content import Origin
 
+_HASHES = ("md5", "ripemd160", "sha1", "sha224", "sha256", "sha384", "sha512")
 WIPE: Spec = {
     "wipe": {
         "type": "str",
@@ -49,6 +50,40 @@ CONTENT: Spec = {
         },
     },
 }
+ENCRYPTION: Spec = {
+    "encryption": {
+        "type": "dict",
+        "options": {
+            "passphrase": {"type": "str", "no_log": True},
+            "secret": {"type": "str", "no_log": False},  # a name
+            "format": {"type": "str", "choices": ["luks"], "default": "luks"},
+            "cipher": {
+                "type": "dict",
+                "options": {
+                    "name": {
+                        "type": "str",
+                        "required": True,
+                        "choices": ["aes", "cast5", "serpent", "twofish"],
+                    },
+                    "size": {"type": "int", "required": True, "choices": [128, 192, 256]},
+                    "mode": {"type": "str", "choices": ["xts", "cbc", "ctr", "ecb"]},
+                    "hash": {"type": "str", "choices": [*_HASHES]},
+                },
+            },
+            "ivgen": {
+                "type": "dict",
+                "options": {
+                    "name": {
+                        "type": "str",
+                        "required": True,
+                        "choices": ["plain", "plain64", "essiv"],
+                    },
+                    "hash": {"type": "str", "choices": [*_HASHES]},
+                },
+            },
+        },
+    }
+}
 _VOLUME: Spec = {
     "name": {"type": "str", "aliases": ["volume"]},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -56,6 +91,7 @@ _VOLUME: Spec = {
     "allocation": {"type": "str"},
     "format": {"type": "str"},
     **_options.OWNERSHIP,
+    **ENCRYPTION,
     **WIPE,
     **CONTENT,
 }
@@ -117,6 +153,7 @@ def _row_faults(params: Params, where: str = "") -> t.Iterator[str]:
     elif params.get("wipe") is not None:
         faults.append("wipe: belongs to state absent, and state is present")
     faults += _content_faults(params)
+    faults += _encryption_faults(params)
     if params.get("name") is None:
         faults += _nameless_faults(params)
     yield from (f"{where}{fault}" for fault in faults)
@@ -158,6 +195,35 @@ def _source_faults(source: Params) -> t.Iterator[str]:
             yield f"checksum: a {kind} has {2 * sizes[kind]} hexadecimal digits"
 
 
+def _encryption_faults(params: Params) -> t.Iterator[str]:
+    said = params.get("encryption")
+    if not isinstance(said, dict):
+        return
+    if bool(said.get("passphrase")) == bool(said.get("secret")):
+        yield "encryption: needs either passphrase or secret, and not both"
+    if params.get("clone_from") or params.get("source"):
+        yield "encryption: belongs to a volume that begins empty, without clone_from and source"
+    if said.get("ivgen") and not said.get("cipher"):
+        yield "encryption: ivgen belongs to a cipher, which is not given"
+
+
+def _encryption(row: Params) -> Encryption | None:
+    said = row["encryption"]
+    if not said:
+        return None
+    cipher, ivgen, secret = said["cipher"], said["ivgen"], said["secret"]
+    named = _options.UUID.fullmatch(secret) if secret else None
+    return Encryption(
+        said["format"],
+        (Secret(uuid=secret) if named else Secret(secret),) if secret else (),
+        Cipher(cipher["name"], cipher["size"], cipher["mode"] or "", cipher["hash"] or "")
+        if cipher
+        else None,
+        Ivgen(ivgen["name"], ivgen["hash"] or "") if ivgen else None,
+        passphrase=said["passphrase"] or "",
+    )
+
+
 def _nameless_faults(params: Params) -> t.Iterator[str]:
     """A volume without a name is known by its size."""
     if params.get("state") == "absent":
@@ -176,6 +242,7 @@ def wanted(host: Reader, row: Params, there: Volume | None, pool: str, sent: Par
         _size.parse(row["allocation"]) if row["allocation"] else None,
         row["format"] or "",
         _options.permissions(host, row, Permissions(), mode),
+        encryption=_encryption(row),
         wipe=row["wipe"] or "",
         origin=_origin(row, pool, sent),
     )

@@ -18,8 +18,10 @@ from ._filling import Filler, Words
 from ._host import (
     FROM,
     HERE,
+    KEY,
     LIMIT,
     MIB,
+    SECRET,
     Exec,
     HostError,
     Partly,
@@ -361,10 +363,10 @@ class Writer(Reader):
             if allocation:
                 os.posix_fallocate(making.file.fileno(), 0, allocation)
 
-    def make_image(self, place: File, name: str, argv: t.Sequence[str]) -> None:
+    def make_image(self, place: File, name: str, argv: t.Sequence[str], key: str = "") -> None:
         """Makes a file with a tool, which finds it at `HERE`."""
         with self._new(place, name) as making:
-            self._tool(argv, making.path, f"{place.path}/{name}")
+            self._tool(argv, making.path, f"{place.path}/{name}", key)
 
     @contextlib.contextmanager
     def _new(self, place: File, name: str) -> t.Iterator[_inside.Making]:
@@ -401,11 +403,16 @@ class Writer(Reader):
 
         return Filler(filling, tool, self._fetch, tell)
 
-    def _tool(self, argv: t.Sequence[str], path: str, shown: str) -> None:
-        code, output, errors = self._bounded([word.replace(HERE, path) for word in argv], "", 0)
+    def _tool(self, argv: t.Sequence[str], path: str, shown: str, key: str = "") -> None:
+        """Runs a tool that finds its file at `HERE`, and at `KEY` the passphrase ``key``."""
+        with _whispered(key) as whispered:
+            names = {HERE: path, KEY: whispered}
+            code, output, errors = self._bounded([_said(word, names) for word in argv], "", 0)
         if code:
-            told = failed([word.replace(HERE, shown) for word in argv], output, errors)
-            raise HostError(told.replace(path, shown))
+            told = failed(
+                [_said(word, {HERE: shown, KEY: SECRET}) for word in argv], output, errors
+            )
+            raise HostError(told.replace(path, shown).replace(whispered, SECRET))
 
     def publish(self, place: File, name: str, mode: str, owner: int, group: int) -> None:
         """Gives a finished file its permissions and its name; never replaces another one."""
@@ -457,10 +464,10 @@ class Writer(Reader):
         os.fsync(handle)
         self.progress(os.path.basename(path), size, size)
 
-    def work_on(self, seen: File, place: File, argv: t.Sequence[str]) -> None:
+    def work_on(self, seen: File, place: File, argv: t.Sequence[str], key: str = "") -> None:
         """Lets a tool work on a file, which it finds at `HERE`."""
         with self._looking(seen.path), _inside.file(seen, place) as (_file, path):
-            self._tool(argv, path, seen.path)
+            self._tool(argv, path, seen.path, key)
 
 
 def _said(text: str, words: Words) -> str:
@@ -531,6 +538,17 @@ def _alone(path: str) -> io.FileIO:
 def _open(path: str, flags: int = 0) -> io.FileIO:
     """A block device, to write."""
     return open(os.open(path, os.O_RDWR | os.O_CLOEXEC | flags), "r+b", 0)
+
+
+@contextlib.contextmanager
+def _whispered(key: str) -> t.Iterator[str]:
+    """A path to a passphrase in memory, which only root can follow, and only meanwhile."""
+    handle = os.memfd_create("passphrase")
+    try:
+        os.write(handle, key.encode("utf-8", "surrogateescape"))
+        yield f"/proc/{os.getpid()}/fd/{handle}"
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

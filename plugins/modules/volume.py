@@ -149,6 +149,96 @@ options:
           - auto
           - never
         default: auto
+  encryption:
+    description:
+      - Makes a volume that is encrypted with LUKS, a V(raw) or V(qcow2) file.
+      - What is there is never encrypted in place. A volume that is there without it, or with another cipher than is given, is an error.
+        One that is there is not opened to try the passphrase, which would take seconds each time; only where libvirt is to get another
+        passphrase than it has, that is tried first.
+      - A raw file is O(capacity) and its header, and encrypted only to a task that says so, because a guest can encrypt its disk by
+        itself. Without O(encryption) it is a raw disk, of the size of the file.
+      - Where libvirtd runs, a passphrase that is given becomes a libvirt secret, whose usage is the path of the volume in the pool's
+        directory, so that guests need not name it. It is kept up to date, and removed with the volume.
+      - The passphrase never is on a command line, in the environment or in a file on a disk but that of libvirt's secrets.
+    type: dict
+    suboptions:
+      passphrase:
+        description: What opens the volume. Exactly one of this and O(encryption.secret) is required.
+        type: str
+      secret:
+        description:
+          - The UUID, or what names the use, of a libvirt secret that has the passphrase. It has to be one that libvirt keeps in
+            C(/etc/libvirt/secrets).
+        type: str
+      format:
+        description: The way of encryption. qemu-img makes LUKS 1.
+        type: str
+        choices:
+          - luks
+        default: luks
+      cipher:
+        description: What encrypts, if not what qemu-img takes by itself, which is AES with 256 bits and XTS.
+        type: dict
+        suboptions:
+          name:
+            description: The cipher.
+            type: str
+            required: true
+            choices:
+              - aes
+              - cast5
+              - serpent
+              - twofish
+          size:
+            description: The size of the key in bits.
+            type: int
+            required: true
+            choices:
+              - 128
+              - 192
+              - 256
+          mode:
+            description: How blocks are chained.
+            type: str
+            choices:
+              - xts
+              - cbc
+              - ctr
+              - ecb
+          hash:
+            description: The hash by which the passphrase becomes a key.
+            type: str
+            choices:
+              - md5
+              - ripemd160
+              - sha1
+              - sha224
+              - sha256
+              - sha384
+              - sha512
+      ivgen:
+        description: How the vector of each sector is made. It belongs to O(encryption.cipher).
+        type: dict
+        suboptions:
+          name:
+            description: The way.
+            type: str
+            required: true
+            choices:
+              - plain
+              - plain64
+              - essiv
+          hash:
+            description: The hash for V(essiv).
+            type: str
+            choices:
+              - md5
+              - ripemd160
+              - sha1
+              - sha224
+              - sha256
+              - sha384
+              - sha512
   wipe:
     description:
       - How what a volume holds is made unreadable before it goes with O(state=absent). If it is not given, its place is only given up.
@@ -240,6 +330,15 @@ EXAMPLES = r"""
     name: db1.img
     capacity: 32M
     allow: [shrink]
+
+- name: A disk is encrypted, and opened by a passphrase from the vault
+  poolwright.storage.volume:
+    pool: images
+    name: ledger.qcow2
+    format: qcow2
+    capacity: 1 GiB
+    encryption:
+      passphrase: "{{ vault_password }}"
 
 - name: The image goes, and what is in it is overwritten before
   poolwright.storage.volume:
@@ -371,6 +470,22 @@ volume:
         format:
           description: The format. Null if the image does not tell.
           type: str
+    encryption:
+      description: How it is encrypted, as its header tells. Null if it is not.
+      type: dict
+      contains:
+        format:
+          description: V(luks), V(luks2) or, of an old image, V(qcow).
+          type: str
+        cipher:
+          description: The C(name), C(size), C(mode) and C(hash) of the cipher. Null where the header does not tell, as in a qcow2 image.
+          type: dict
+        ivgen:
+          description: The C(name) and C(hash) of the vectors' way. Null where the header does not tell.
+          type: dict
+        secret:
+          description: The C(uuid) or C(usage) of the libvirt secret with the passphrase. Null if none is known.
+          type: dict
     extents:
       description: Where a logical volume or partition lies.
       type: list
@@ -394,6 +509,7 @@ volume:
     capacity: 1073741824
     cluster_size: 65536
     compat: "1.1"
+    encryption: null
     extents: []
     features: []
     format: qcow2

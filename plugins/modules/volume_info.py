@@ -150,6 +150,22 @@ volumes:
         format:
           description: The format. Null if the image does not tell.
           type: str
+    encryption:
+      description: How it is encrypted, as its header tells. Null if it is not.
+      type: dict
+      contains:
+        format:
+          description: V(luks), V(luks2) or, of an old image, V(qcow).
+          type: str
+        cipher:
+          description: The C(name), C(size), C(mode) and C(hash) of the cipher. Null where the header does not tell, as in a qcow2 image.
+          type: dict
+        ivgen:
+          description: The C(name) and C(hash) of the vectors' way. Null where the header does not tell.
+          type: dict
+        secret:
+          description: The C(uuid) or C(usage) of the libvirt secret with the passphrase. Null if none is known.
+          type: dict
     extents:
       description: Where a logical volume or partition lies.
       type: list
@@ -178,6 +194,7 @@ volumes:
       cluster_size: 65536
       compat: "1.1"
       error: null
+      encryption: null
       extents: []
       features: []
       format: qcow2

@@ -107,6 +107,87 @@ options:
               - auto
               - never
             default: auto
+      encryption:
+        description: Makes an encrypted volume. See O(poolwright.storage.volume#module:encryption).
+        type: dict
+        suboptions:
+          passphrase:
+            description: What opens the volume. Exactly one of this and O(volumes[].encryption.secret) is required.
+            type: str
+          secret:
+            description:
+              - The UUID, or what names the use, of a libvirt secret that has the passphrase. It has to be one that libvirt keeps in
+                C(/etc/libvirt/secrets).
+            type: str
+          format:
+            description: The way of encryption. qemu-img makes LUKS 1.
+            type: str
+            choices:
+              - luks
+            default: luks
+          cipher:
+            description: What encrypts, if not what qemu-img takes by itself, which is AES with 256 bits and XTS.
+            type: dict
+            suboptions:
+              name:
+                description: The cipher.
+                type: str
+                required: true
+                choices:
+                  - aes
+                  - cast5
+                  - serpent
+                  - twofish
+              size:
+                description: The size of the key in bits.
+                type: int
+                required: true
+                choices:
+                  - 128
+                  - 192
+                  - 256
+              mode:
+                description: How blocks are chained.
+                type: str
+                choices:
+                  - xts
+                  - cbc
+                  - ctr
+                  - ecb
+              hash:
+                description: The hash by which the passphrase becomes a key.
+                type: str
+                choices:
+                  - md5
+                  - ripemd160
+                  - sha1
+                  - sha224
+                  - sha256
+                  - sha384
+                  - sha512
+          ivgen:
+            description: How the vector of each sector is made. It belongs to O(volumes[].encryption.cipher).
+            type: dict
+            suboptions:
+              name:
+                description: The way.
+                type: str
+                required: true
+                choices:
+                  - plain
+                  - plain64
+                  - essiv
+              hash:
+                description: The hash for V(essiv).
+                type: str
+                choices:
+                  - md5
+                  - ripemd160
+                  - sha1
+                  - sha224
+                  - sha256
+                  - sha384
+                  - sha512
       wipe:
         description: How what it holds is made unreadable before it goes. See O(poolwright.storage.volume#module:wipe).
         type: str
@@ -310,6 +391,22 @@ volumes:
             format:
               description: The format. Null if the image does not tell.
               type: str
+        encryption:
+          description: How it is encrypted, as its header tells. Null if it is not.
+          type: dict
+          contains:
+            format:
+              description: V(luks), V(luks2) or, of an old image, V(qcow).
+              type: str
+            cipher:
+              description: The C(name), C(size), C(mode) and C(hash) of the cipher. Null where the header does not tell, as in a qcow2 image.
+              type: dict
+            ivgen:
+              description: The C(name) and C(hash) of the vectors' way. Null where the header does not tell.
+              type: dict
+            secret:
+              description: The C(uuid) or C(usage) of the libvirt secret with the passphrase. Null if none is known.
+              type: dict
         extents:
           description: Where a logical volume or partition lies.
           type: list
@@ -336,6 +433,7 @@ volumes:
         capacity: 1073741824
         cluster_size: 65536
         compat: "1.1"
+        encryption: null
         extents: []
         features: []
         format: qcow2

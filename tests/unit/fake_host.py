@@ -36,6 +36,7 @@ dead        what a look never ends of; silent: where a server that is dead is mo
 addresses   name of a server: its addresses
 exports     what showmount tells of a server
 targets     what iscsiadm tells of the targets of a server
+secrets     uuid: {usage, value} of secrets that libvirtd has
 multipath   what dmsetup tells of multipath maps
 
 A disk's ``table`` is what parted prints of it, ``types`` are the partition types by first sector.
@@ -43,6 +44,7 @@ A disk's ``table`` is what parted prints of it, ``types`` are the partition type
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shlex
@@ -79,7 +81,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils._tools.units im
     REMOTE,
     UNITS,
 )
-from ansible_collections.poolwright.storage.plugins.module_utils._xml import poolxml
+from ansible_collections.poolwright.storage.plugins.module_utils._xml import poolxml, secretxml
 
 GIB = 1 << 30
 EXTENT = 4 << 20
@@ -125,6 +127,7 @@ class FakeHost(Reader):
         for path, what in self._get("paths").items():
             if what is not None and what.get("kind", "dir") != "link":
                 self.nodes[path] = _node(what)
+        self._put_secrets()
         self._put_proc()
         self.folders["/dev"] = []
         self.files.update(self._get("files"))
@@ -152,6 +155,13 @@ class FakeHost(Reader):
             self.files[f"{UNITS}/{name}"] = text
         self.folders[UNITS] = sorted(self._get("units"))
         self.files["/etc/fstab"] = self.said.get("fstab") or ""
+
+    def _put_secrets(self) -> None:
+        for uuid, said in self._get("secrets").items():
+            folder, value = _registry.SECRETS, base64.b64encode(said["value"].encode())
+            self.files[f"{folder}/{uuid}.xml"] = secretxml.render(uuid, "volume", said["usage"], "")
+            self.files[f"{folder}/{uuid}.base64"] = value.decode()
+            self.folders.setdefault(folder, []).append(f"{uuid}.xml")
 
     def _put_disk(self, path: str, disk: Said) -> None:
         number, size = disk["number"], disk.get("size", 2 * GIB)
@@ -254,6 +264,7 @@ class FakeHost(Reader):
     def _must_be_known(self, path: str) -> None:
         """Fails but where the case says that there is nothing, or the kernel and we always know."""
         ours = (f"{UNITS}/", f"{_registry.FOLDER}/", _registry.RUNNING, "/run/libvirt/")
+        ours = (*ours, _registry.SECRETS)
         systemds = ("/usr/lib/systemd/", "/usr/local/lib/systemd/", "/run/systemd/")
         known = path.startswith(("/sys/", "/dev/mapper/", *ours, *systemds))
         if not known and path not in self._get("paths"):
@@ -565,6 +576,10 @@ def _segment(device: str, name: str, said: Said) -> dict[str, str]:
 
 
 def _header(said: t.Mapping[str, t.Any]) -> bytes:
+    if said.get("format") == "luks":
+        words = (b"LUKS\xba\xbe", 1, b"aes", b"xts-plain64", b"sha256", 4040, 64)
+        slots = struct.pack(">I44x", 0x00AC71F3) + bytes(7 * 48)
+        return struct.pack(">6sH32s32s32sII", *words).ljust(208, b"\0") + slots
     if said.get("format") == "qed":
         return struct.pack("<4sI40xQ", b"QED\0", 65536, said["capacity"]).ljust(512, b"\0")
     if said.get("format") != "qcow2":
@@ -572,4 +587,5 @@ def _header(said: t.Mapping[str, t.Any]) -> bytes:
     backing = str(said.get("backing", "")).encode()
     start = 104 if backing else 0
     fixed = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, start, len(backing), 16, said["capacity"])
+    fixed += struct.pack(">I", said.get("method", 0))
     return fixed.ljust(100, b"\0") + struct.pack(">I", 104) + backing

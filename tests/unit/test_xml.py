@@ -493,10 +493,13 @@ def test_entities_are_not_there() -> None:
 
 
 def test_secret() -> None:
-    text = secretxml.render(UUID, "poolwright.storage/a & b", "a & b")
+    text = secretxml.render(UUID, "iscsi", "poolwright.storage/a & b", "a & b")
     root = etree.fromstring(text.encode())
     assert root.findtext("usage/target") == "poolwright.storage/a & b"
     assert sorted(root.items()) == [("ephemeral", "no"), ("private", "yes")]
+    assert secretxml.parse(text) == (UUID, "poolwright.storage/a & b")
+    text = secretxml.render(UUID, "volume", "/srv/a & b", "")
+    assert secretxml.parse(text) == (UUID, "/srv/a & b")
 
 
 FULL = Volume(

@@ -16,10 +16,10 @@ import struct
 import typing as t
 from dataclasses import dataclass
 
-from .._host import FORMAT, FROM, HERE, SIZE, START, Entry, Reader
-from .._model import File, Target, Volume
+from .._host import FORMAT, FROM, HERE, KEY, SECRET, SIZE, START, Entry, Reader
+from .._model import Encryption, File, Target, Volume
 from .._plan import Action, call
-from . import files
+from . import files, luks
 
 # What a new image can be, and what qemu-img gives another size, larger or any.
 MADE = ("qcow2", "qcow", "qed", "vmdk", "vpc", "vdi")
@@ -40,6 +40,7 @@ class Image:
     backing_path: str = ""
     backing_format: str = ""
     data_file: str = ""
+    encryption: Encryption | None = None
 
 
 # What begins a name of a file that has a protocol before it.
@@ -68,6 +69,7 @@ _KINDS = (
 )
 
 _BACKING_FORMAT, _DATA_FILE_NAME = 0xE2792ACA, 0x44415441  # header extensions
+_METHODS = {1: "qcow", 2: "luks"}  # of encryption, as libvirt calls them
 _LAZY_REFCOUNTS = 1 << 0  # compatible feature
 _DATA_FILE = 1 << 2  # incompatible features
 _EXTENDED_L2 = 1 << 4
@@ -87,7 +89,7 @@ def read(header: bytes) -> Image:
         if kind.format == "qcow2":
             return _qcow2(header, capacity)
         return Image(kind.format, capacity, backing_path=_backing(header, kind.format))
-    return Image("raw")
+    return Image("raw", encryption=luks.read(header))
 
 
 def names(header: bytes, image: Image) -> list[str]:
@@ -175,23 +177,27 @@ def _strings(text: str) -> list[str]:
     return found
 
 
-def create(place: File, name: str, text: str, argv: tuple[str, ...]) -> Action:
+def create(
+    place: File, name: str, text: str, argv: tuple[str, ...], encryption: Encryption | None = None
+) -> Action:
     """Makes an image as `creating` says."""
-    return call(text, "make_image", place, name, argv, command=_shown(argv, files.making(place)))
+    shown = _shown(argv, files.making(place))
+    key = (encryption.passphrase,) if encryption else ()
+    return call(text, "make_image", place, name, argv, *key, command=shown)
 
 
 def creating(
     format: str,
     capacity: int,
     target: Target,
-    secret: t.Sequence[str] = (),
-    encrypted: t.Sequence[str] = (),
+    encryption: Encryption | None = None,
 ) -> tuple[str, ...]:
     """The command that makes an image, its words in the order of libvirt's.
 
-    ``secret`` are those that hand over a passphrase, ``encrypted`` the options that use it.
     Without a ``capacity`` an image gets that of what it is based on.
     """
+    secret = luks.hand_over() if encryption else ()
+    encrypted = luks.options(encryption, format) if encryption else ()
     below = ("-b", target.backing.path) if target.backing else ()
     told = options(format, target, encrypted)
     words = ("-o", ",".join(told)) if told else ()
@@ -250,25 +256,52 @@ def resize(text: str, place: File, image: Volume, capacity: int, **facts: t.Any)
     It is not opened by its name, so what it is based on is told where the header could mean it to
     be beside the image.
     """
-    format, shrink = image.format, ["--shrink"] if capacity < image.capacity else []
-    argv = ["qemu-img", "resize", "-q", "-f", format, *shrink, HERE, str(capacity)]
+    shrink = ["--shrink"] if capacity < image.capacity else []
+    words, told = ["qemu-img", "resize", "-q"], _opening(image)
+    format = image.format
+    argv = [*words, "-f", format, *shrink, HERE, str(capacity)]
     shown = _shown(argv, image.path)
+    key = (image.encryption.passphrase,) if image.encryption else ()
+    if told:
+        handed = luks.hand_over() if image.encryption else ()
+        options = ",".join(f"{name}={value}" for name, value in told.items())
+        argv = [*words, *shrink, *handed, "--image-opts", options, str(capacity)]
+    if image.encryption:
+        shown = _shown(argv, image.path.replace(",", ",,"))
+    return call(text, "work_on", image.file, place, tuple(argv), *key, command=shown, **facts)
+
+
+def unlock(place: File, image: Volume) -> Action:
+    """Opens an image, for which the passphrase has to be right, also while a guest has it."""
+    format = "luks" if image.format == "raw" else image.format
+    told = {"driver": format, "file.filename": HERE, **luks.opened(format)}
+    options = ",".join(f"{name}={value}" for name, value in told.items())
+    argv = ("qemu-img", "measure", "-U", *luks.hand_over(), "-O", "raw", "--image-opts", options)
+    key = image.encryption.passphrase if image.encryption else ""
+    text = f"see that the passphrase opens volume {files.shown(image.name)}"
+    shown = _shown(argv, image.path.replace(",", ",,"))
+    return call(text, "work_on", image.file, place, argv, key, command=shown)
+
+
+def _opening(image: Volume) -> dict[str, str]:
+    """How an image is opened that its name alone does not open; else nothing."""
+    options = {"driver": image.format, "file.filename": HERE}
+    if image.encryption:
+        options.update(luks.opened(image.format))
     if image.backing_path.startswith("/"):
-        options = {"driver": format, "file.filename": HERE}
         if image.backing_format:
             options["backing.driver"] = image.backing_format
         options["backing.file.filename"] = image.backing_path.replace(",", ",,")
-        told = ",".join(f"{key}={value}" for key, value in options.items())
-        argv = ["qemu-img", "resize", "-q", *shrink, "--image-opts", told, str(capacity)]
-    return call(text, "work_on", image.file, place, tuple(argv), command=shown, **facts)
+    return options if len(options) > 2 else {}
 
 
 def _shown(argv: t.Sequence[str], path: str) -> str:
-    return " ".join(files.quoted(path if word == HERE else word) for word in argv)
+    words = (word.replace(HERE, path).replace(KEY, SECRET) for word in argv)
+    return " ".join(map(files.quoted, words))
 
 
 def _qcow2(header: bytes, capacity: int | None) -> Image:
-    version = _number(header, ">I", 4)
+    version, method = _number(header, ">I", 4), _number(header, ">I", 32)
     features = []
     if version == 3:
         incompatible, compatible = _number(header, ">Q", 72) or 0, _number(header, ">Q", 80) or 0
@@ -288,6 +321,7 @@ def _qcow2(header: bytes, capacity: int | None) -> Image:
         _backing(header, "qcow2"),
         _text(more.get(_BACKING_FORMAT, b"")),
         _text(more.get(_DATA_FILE_NAME, b"")),
+        Encryption(_METHODS[method]) if method in _METHODS else None,
     )
 
 

@@ -102,20 +102,20 @@ def refresh(uri: str, name: str) -> Action:
     return run(text, *_argv(uri, "pool-refresh", f"--pool={name}"), limit=_LONG)
 
 
-def define_secret(uri: str, name: str, xml: str) -> Action:
+def define_secret(uri: str, whose: str, xml: str) -> Action:
     argv = _argv(uri, "secret-define", "/dev/stdin")
-    return run(f"make a libvirt secret for pool {name}", *argv, stdin=xml)
+    return run(f"make a libvirt secret for {whose}", *argv, stdin=xml)
 
 
-def set_secret(uri: str, name: str, uuid: str, value: str) -> Action:
+def set_secret(uri: str, whose: str, uuid: str, value: str) -> Action:
     argv = _argv(uri, "secret-set-value", f"--secret={uuid}", "--file=/dev/stdin")
     encoded = base64.b64encode(value.encode()).decode()
-    return run(f"tell libvirt the password of pool {name}", *argv, stdin=encoded)
+    return run(f"tell libvirt the password of {whose}", *argv, stdin=encoded)
 
 
-def undefine_secret(uri: str, name: str, uuid: str) -> Action:
+def undefine_secret(uri: str, whose: str, uuid: str) -> Action:
     argv = _argv(uri, "secret-undefine", f"--secret={uuid}")
-    return run(f"remove the libvirt secret of pool {name}", *argv)
+    return run(f"remove the libvirt secret of {whose}", *argv)
 
 
 def autostart(uri: str, name: str, wanted: bool) -> Action:

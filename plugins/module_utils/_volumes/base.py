@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._host import Node, Reader
-from .._model import Permissions, Refused, Source, Target, Volume
+from .._model import Encryption, Permissions, Refused, Source, Target, Volume
 from .._plan import Steps
 from .._size import Size, show
 from .._tools import files
@@ -33,6 +33,7 @@ class Wanted:
     format: str = ""
     permissions: Permissions = field(default_factory=Permissions)
     target: Target = field(default_factory=Target)
+    encryption: Encryption | None = None
     wipe: str = ""  # how what it holds is made unreadable before it goes
     origin: Origin | None = None
     content: Source | None = None
@@ -121,9 +122,13 @@ class Volumes(abc.ABC):
     def made(self, wanted: Wanted, capacity: int) -> Source:
         """The same of one that is made before; 0 is a ``capacity`` that is not known."""
 
-    def told(self, there: Volume, format: str) -> Volume:
-        """A volume that is there, as it is if it has the format that the task says."""
+    def told(self, there: Volume, wanted: Wanted) -> Volume:
+        """A volume that is there, as it is if what the task says of its content is true."""
         return there
+
+    def unlock(self, seen: Volume) -> Steps:
+        """A step that fails where a volume is not opened by the passphrase that comes with it."""
+        return iter(())
 
     def more(self, wanted: Wanted, there: Volume, capacity: int, allocation: int) -> int:
         """How many bytes of the pool a volume takes more than it has."""

@@ -18,11 +18,12 @@ from .._host import SIZE, Entry, HostError, Node, Reader
 from .._model import PLAIN, UNFINISHED, Claim, File, Permissions, Refused, Source, Target, Volume
 from .._plan import Action, Steps, call
 from .._size import round_up, show
-from .._tools import files, filling, fs, qemu_img, wipe
+from .._tools import files, filling, fs, luks, qemu_img, wipe
 from . import base, content
 
 # A file is made under such a name, of the host, its boot and chance.
 _MADE = re.compile(re.escape(UNFINISHED) + "([0-9a-f]{12})-[0-9a-f]{12}-[0-9a-f]{16}")
+_ENCRYPTED = ("raw", "qcow2")
 _QEMU_IMG = "qemu-img, which package qemu-utils (Debian) or qemu-img (others) has"
 
 
@@ -83,7 +84,8 @@ class Files(base.Volumes):
         if node.kind == "dir":
             return replace(found, type="dir", format="dir")
         image = qemu_img.read(entry.header)
-        capacity = node.size if image.capacity is None else image.capacity
+        payload = node.size - (image.encryption.offset if image.encryption else 0)
+        capacity = max(0, payload) if image.capacity is None else image.capacity
         allocation, data = node.allocated, node.allocated > 0
         sized = replace(found, capacity=capacity, allocation=allocation, physical=node.size)
         strange = qemu_img.strange(entry.header, image)
@@ -99,13 +101,24 @@ class Files(base.Volumes):
             features=image.features,
             backing_path=qemu_img.beside(self.path, image.backing_path),
             backing_format=image.backing_format,
+            encryption=image.encryption,
         )
 
-    def told(self, there: Volume, format: str) -> Volume:
-        if format in PLAIN and (there.probed or there.format in PLAIN):
+    def told(self, there: Volume, wanted: base.Wanted) -> Volume:
+        """What a guest may have written does not make its disk an image, or an encrypted one."""
+        format, own = wanted.format, there.encryption
+        if own and wanted.encryption:
+            there = replace(there, encryption=luks.named(own, wanted.encryption))
+        elif own and there.format == "raw":
+            return replace(there, encryption=None, capacity=there.physical, probed=not format)
+        if format in PLAIN and not there.encryption and (there.probed or there.format in PLAIN):
             raw = self._image(there, qemu_img.Image(format))
             return replace(raw, capacity=there.physical, below=(), probed=False, strange="")
         return replace(there, probed=False) if format == there.format else there
+
+    def unlock(self, seen: Volume) -> Steps:
+        self._has_tool(seen.name)
+        yield qemu_img.unlock(self._place(), seen)
 
     def room(self) -> base.Room:
         return base.Room(*self._space)
@@ -116,12 +129,10 @@ class Files(base.Volumes):
     def faults(self, wanted: base.Wanted) -> t.Iterator[str]:
         if wanted.capacity and wanted.capacity.free:
             yield f"{wanted.name}: a file's capacity cannot be a share of the space that is free"
-        plain = wanted.format in ("", *PLAIN)
+        plain = wanted.format in ("", *PLAIN) and not wanted.encryption
         if wanted.allocation and not plain:
-            yield (
-                f"{wanted.name}: a {wanted.format} image takes space as it fills, so leave "
-                "allocation out"
-            )
+            what = "an encrypted" if wanted.encryption else f"a {wanted.format}"
+            yield (f"{wanted.name}: {what} image takes space as it fills, so leave allocation out")
         raw = wanted.capacity if plain else None
         most = fs.largest_file(self._holding)
         if most and raw and not raw.relative and raw.bytes > most:
@@ -129,6 +140,8 @@ class Files(base.Volumes):
         fault = fs.refused_permissions(self._holding, wanted.permissions)
         if fault:
             yield f"{wanted.name}: {fault}"
+        if wanted.encryption and wanted.format not in ("", *_ENCRYPTED):
+            yield f"{wanted.name}: of files, only raw and qcow2 ones are encrypted"
         yield from (f"{wanted.name}: {fault}" for fault in self._name_faults(wanted.name))
 
     def _name_faults(self, name: str) -> t.Iterator[str]:
@@ -171,13 +184,15 @@ class Files(base.Volumes):
 
     def _make(self, wanted: base.Wanted, capacity: int, allocation: int) -> Action:
         format, place = wanted.format or "raw", self._place()
-        text = f"make {format} volume {wanted.name} of {show(capacity)}"
-        if format in PLAIN:
+        kind = f"encrypted {format}" if wanted.encryption else format
+        text = f"make {kind} volume {wanted.name} of {show(capacity)}"
+        if format in PLAIN and not wanted.encryption:
             return files.make_raw(place, wanted.name, capacity, allocation, text)
         self._makeable(wanted.name, format)
         self._has_tool(wanted.name)
-        argv = qemu_img.creating(format, capacity, wanted.target)
-        return qemu_img.create(place, wanted.name, text, argv)
+        own = "luks" if wanted.encryption and format == "raw" else format
+        argv = qemu_img.creating(own, capacity, wanted.target, wanted.encryption)
+        return qemu_img.create(place, wanted.name, text, argv, wanted.encryption)
 
     def _makeable(self, name: str, format: str) -> None:
         able = (*PLAIN, *qemu_img.MADE)
@@ -215,6 +230,11 @@ class Files(base.Volumes):
         self._one_file(seen)
         if seen.type != "file":
             raise Refused(f"Nothing was changed: {seen.path} is a directory, and is not copied.")
+        if seen.encryption and seen.format != "raw":
+            raise Refused(
+                f"Nothing was changed: volume {seen.name} is an encrypted {seen.format} image, and "
+                "is not copied, because nobody says how it is opened."
+            )
         if seen.strange:
             raise Refused(content.refusal(f"volume {seen.name}", seen.format, seen.strange))
         return Source(
@@ -223,7 +243,7 @@ class Files(base.Volumes):
             seen.file,
             self._directory,
             format=seen.format,
-            capacity=seen.capacity,
+            capacity=seen.physical if seen.encryption else seen.capacity,
             size=seen.physical,
             allocation=seen.allocation,
         )
@@ -237,7 +257,15 @@ class Files(base.Volumes):
     def resizable(self, seen: Volume, capacity: int) -> None:
         shrink = capacity < seen.capacity
         able = (*PLAIN, *(qemu_img.SHRUNK if shrink else qemu_img.GROWN))
-        if seen.probed and seen.format in able:
+        own = seen.encryption
+        if own and seen.format != "raw" and not own.passphrase:
+            raise Refused(
+                f"Nothing was changed: volume {seen.name} is encrypted, and is resized by whoever "
+                "has its passphrase only. Write encryption."
+            )
+        if seen.probed and seen.format == "raw":
+            self._guessed(seen, shrink)
+        elif seen.probed and seen.format in able:
             raise Refused(
                 f"Nothing was changed: volume {seen.name} begins with the header of a "
                 f"{seen.format} image of {show(seen.capacity)}, and {show(capacity)} is wanted. It "
@@ -253,6 +281,15 @@ class Files(base.Volumes):
             )
         self._one_file(seen)
 
+    def _guessed(self, seen: Volume, shrink: bool) -> None:
+        """Of a disk that begins with LUKS, the end is cut off by those only who know what it is."""
+        if shrink:
+            raise Refused(
+                f"Nothing was changed: volume {seen.name} begins with a header of LUKS, and "
+                f"{show(seen.physical)} is its size with that. Write encryption if the volume is "
+                "encrypted, or format: raw if a guest wrote that header."
+            )
+
     def resize(self, seen: Volume, capacity: int) -> Steps:
         shrink = capacity < seen.capacity
         text = f"{'shrink' if shrink else 'grow'} volume {seen.name} from {show(seen.capacity)} to "
@@ -264,13 +301,14 @@ class Files(base.Volumes):
         risk, claims = "shrink" if shrink else "", _alone(seen) if alone else ()
         place = self._place()
         if seen.format in PLAIN:
-            command = f"truncate --size={capacity} {files.quoted(seen.path)}"
+            size = capacity + (seen.encryption.offset if seen.encryption else 0)
+            command = f"truncate --size={size} {files.quoted(seen.path)}"
             yield call(
                 text,
                 "truncate",
                 seen.file,
                 place,
-                capacity,
+                size,
                 command=command,
                 risk=risk,
                 claims=claims,
