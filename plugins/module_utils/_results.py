@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from ._model import Encryption, Extent, Offer, Permissions, Pool, Seen, Stored, Volume
 from ._xml import volumexml
@@ -103,6 +104,12 @@ def _encryption(found: Encryption | None) -> Result | None:
     }
 
 
+def _as_libvirt(found: Volume) -> Volume:
+    """Without the cipher, which libvirt does not read from a header."""
+    own = found.encryption
+    return replace(found, encryption=replace(own, cipher=None, ivgen=None)) if own else found
+
+
 def volume(pool_name: str, found: Volume, formatted: bool) -> Result:
     """A volume as it is now."""
     return {
@@ -125,5 +132,5 @@ def volume(pool_name: str, found: Volume, formatted: bool) -> Result:
         else None,
         "encryption": _encryption(found.encryption),
         "extents": _extents(found.extents),
-        "xml": volumexml.render(found, formatted),
+        "xml": volumexml.render(_as_libvirt(found), formatted),
     }

@@ -10,7 +10,7 @@ import re
 import typing as t
 from dataclasses import replace
 
-from . import _describe, _options, _registry, _results, _taking
+from . import _describe, _lifecycle, _options, _registry, _results, _taking
 from ._host import HostError, Reader
 from ._model import Offer, Pool, Refused, Seen, Stored, Volume
 from ._pools import all as pools
@@ -65,6 +65,7 @@ def run_volume_info() -> None:
         if stored.pool is None:
             raise Refused(_registry.unknown(host, registry, pool))
         backend, seen = _probe(host, stored.pool)
+        seen = _with_secrets(host, registry, stored.pool, seen)
         rows = _volumes(module, backend, seen)
         return {"volumes": [row for row in rows if name in (None, row["name"])]}
 
@@ -135,7 +136,7 @@ def _pool(
         if stored.pool is None:
             return None
         backend = pools.backend(stored.pool, {})
-        seen = _probed(host, backend)
+        seen = _with_secrets(host, registry, stored.pool, _probed(host, backend))
     except Exception as problem:  # a definition that nobody thought of, too
         error = _wrong(module, problem)
     row = {**_results.pool(stored.pool or Pool("", name), stored, seen), "options": None}
@@ -169,6 +170,15 @@ def _probed(host: Reader, backend: Backend[t.Any]) -> Seen:
     if seen.error:
         raise HostError(seen.error)
     return seen
+
+
+def _with_secrets(host: Reader, registry: _registry.Registry, pool: Pool, seen: Seen) -> Seen:
+    """With the libvirt secrets of what is encrypted."""
+    if not any(volume.encryption for volume in seen.volumes):
+        return seen
+    secrets = _lifecycle.Secrets(registry, pool, registry.secrets(host))
+    named = secrets.named({volume.name: volume for volume in seen.volumes})
+    return replace(seen, volumes=tuple(named[volume.name] for volume in seen.volumes))
 
 
 def _volumes(module: Module, backend: Backend[t.Any], seen: Seen) -> list[_results.Result]:

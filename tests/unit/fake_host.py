@@ -263,8 +263,7 @@ class FakeHost(Reader):
 
     def _must_be_known(self, path: str) -> None:
         """Fails but where the case says that there is nothing, or the kernel and we always know."""
-        ours = (f"{UNITS}/", f"{_registry.FOLDER}/", _registry.RUNNING, "/run/libvirt/")
-        ours = (*ours, _registry.SECRETS)
+        ours = (f"{UNITS}/", f"{_registry.FOLDER}/", "/run/libvirt/", _registry.SECRETS)
         systemds = ("/usr/lib/systemd/", "/usr/local/lib/systemd/", "/run/systemd/")
         known = path.startswith(("/sys/", "/dev/mapper/", *ours, *systemds))
         if not known and path not in self._get("paths"):
