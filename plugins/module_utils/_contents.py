@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the volumes of a task are filled with: found in order, so that one can be another's."""
+"""What the volumes of a task are filled with and based on, found in order: one can be another's."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import typing as t
 from dataclasses import replace
 
 from ._host import Reader
-from ._model import Refused, Source, Volume
-from ._volumes import content
-from ._volumes.base import Volumes, Wanted
+from ._model import Backing, Refused, Source, Volume
+from ._volumes import backing, content
+from ._volumes.base import Below, Volumes, Wanted
 from ._volumes.content import Origin
+from ._volumes.files import Files
 
 # The volumes of another pool, and what was seen of them, by the pool's name.
 Find = t.Callable[[str], t.Tuple[Volumes, t.Mapping[str, Volume]]]
@@ -39,28 +40,56 @@ class Contents:
         self.under_way: list[str] = []
 
     def of(self, wish: Wanted) -> Wanted:
-        """The wish with its content, if it is to be made and to have one."""
+        """The wish with what it is based on and, if it is to be made, its content."""
         if wish.name in self.found:
             return self.found[wish.name]
-        origin = wish.origin
-        if origin is None or wish.name in self.seen:
+        origin = None if wish.name in self.seen else wish.origin
+        if origin is None and wish.below is None:
             return wish
         if wish.name in self.under_way:
             circle = " from ".join([*self.under_way, wish.name])
-            raise Refused(f"Nothing was changed: a circle of clones: {circle}. Break it.")
+            raise Refused(f"Nothing was changed: a circle of volumes: {circle}. Break it.")
         self.under_way.append(wish.name)
-        full = replace(wish, content=self._source(wish, origin))
+        full = replace(wish, content=self._source(wish, origin) if origin else None)
+        if wish.below and isinstance(self.volumes, Files):
+            found = self._backing(wish, wish.below, self.volumes.path)
+            full = replace(full, target=replace(wish.target, backing=found))
         self.under_way.pop()
         if wish.name:
             self.found[wish.name] = full
         return full
 
     def ordered(self, wanted: t.Sequence[Wanted]) -> list[Wanted]:
-        """The wishes, each behind that for the volume which it is cloned from."""
+        """The wishes, each behind that for the volume which it is cloned from or based on."""
         first = [name for name in self.found if name in self.wishes]
         place = {name: number for number, name in enumerate(first)}
         late = sorted((w for w in wanted if w.name in place), key=lambda w: place[w.name])
         return [*(wish for wish in wanted if wish.name not in place), *late]
+
+    def _backing(self, wish: Wanted, below: Below, folder: str) -> Backing:
+        """What an image is to be based on."""
+        place, name = below.path.rpartition("/")[::2]
+        if place == folder and name in {*self.seen, *self.wishes}:
+            below = replace(below, volume=name, path="")
+        if below.path:
+            return self._whole(wish, backing.on_path(self.host, wish.name, below))
+        volumes, seen = self.find(below.pool) if below.pool else (self.volumes, self.seen)
+        other = None if below.pool else self.wishes.get(below.volume)
+        base = self.of(other) if other else None
+        if below.volume in seen:
+            found = backing.on_volume(wish.name, below, volumes, seen[below.volume])
+            return self._whole(wish, backing.resized(found, base) if base else found)
+        if base and base.present:
+            return backing.on_new(wish, below, base, folder)
+        pool = f" of pool {below.pool}" if below.pool else ""
+        raise Refused(
+            f"Nothing was changed: volume {wish.name} is to be based on volume {below.volume}"
+            f"{pool}, which is not there. Correct backing, or make it first."
+        )
+
+    def _whole(self, wish: Wanted, found: Backing) -> Backing:
+        """What an image is to be based on; only of a new one that has to be in order."""
+        return found if wish.name in self.seen else backing.whole(self.host, wish.name, found)
 
     def _source(self, wish: Wanted, origin: Origin) -> Source:
         if not origin.volume:

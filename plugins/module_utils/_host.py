@@ -376,6 +376,22 @@ class Reader:
 
         return self.within("what images are based on", look) if paths else {}
 
+    def headers(self, paths: t.Collection[str]) -> dict[str, tuple[File, bytes]]:
+        """What begins the files and devices at paths that others wrote down, as far as any does."""
+
+        def look() -> dict[str, tuple[File, bytes]]:
+            found = {}
+            for path in paths:
+                with contextlib.suppress(OSError, ValueError):
+                    there = os.stat(path)
+                    if stat.S_ISREG(there.st_mode) or stat.S_ISBLK(there.st_mode):
+                        with open_file(path, there.st_uid) as file:
+                            header = file.read(HEADER) or b""
+                        found[path] = (_file(os.path.realpath(path), there), header)
+            return found
+
+        return self.within("what images are based on", look) if paths else {}
+
     @_answered
     def stray(self, path: str) -> str:
         """A link in a path that its owner may have put there to lead elsewhere; else "".

@@ -15,11 +15,15 @@ import contextlib
 import errno
 import os
 import stat
+import struct
 import typing as t
 
 from ._model import File
 
 _NOREPLACE = 1  # RENAME_NOREPLACE
+# FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_NOCOW_FL
+_GET_FLAGS, _SET_FLAGS = (place | struct.calcsize("l") << 16 for place in (0x80006601, 0x40006602))
+_NOCOW = 0x00800000
 # How file systems, and a kernel, say that they have no such thing.
 _CANNOT = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK)
 
@@ -76,6 +80,25 @@ def unlink(seen: File, place: File) -> None:
         _same(os.stat(name, dir_fd=inside, follow_symlinks=False), seen)
         os.unlink(name, dir_fd=inside)
         os.fsync(inside)
+
+
+def remove_folder(seen: File, place: File) -> None:
+    """Takes away an empty directory."""
+    name = os.path.basename(seen.path)
+    with folder(place) as inside:
+        _same(os.stat(name, dir_fd=inside, follow_symlinks=False), seen)
+        os.rmdir(name, dir_fd=inside)
+        os.fsync(inside)
+
+
+def overwrite_in_place(file: t.BinaryIO) -> None:
+    """Sets the attribute C of an empty file, as chattr does it."""
+    import fcntl  # only here, because few need it
+
+    flags = bytearray(4)
+    fcntl.ioctl(file, _GET_FLAGS, flags)
+    (told,) = struct.unpack("I", flags)
+    fcntl.ioctl(file, _SET_FLAGS, struct.pack("I", told | _NOCOW))
 
 
 def make_folder(path: str, mode: int, owner: int, group: int) -> None:

@@ -218,20 +218,37 @@ def volume_faults(
     """What is impossible about wishes in this pool, before anything is done."""
     room = _freed(volumes, wanted, seen)
     for wish in wanted:
-        if not wish.present:
-            continue
-        yield from volumes.faults(wish)
-        there = seen.get(wish.name)
-        if there is None and wish.capacity is None and wish.content is None:
-            yield f"{wish.name}: is not there, and capacity does not say how large it is to be"
-            continue
-        if there and wish.encryption:
-            yield from luks.faults(wish.encryption, there)
-        if there and wish.format and not volumes.same(there, wish.format):
-            yield (
-                f"{wish.name}: is a {there.format} volume, and {wish.format} is wanted. Leave "
-                "format out to keep it, or remove it with state: absent first"
-            )
+        if wish.present:
+            yield from volumes.faults(wish)
+            yield from _file_faults(pool, volumes, wish)
+            yield from _wish_faults(pool, volumes, wish, seen.get(wish.name), room)
+
+
+def _file_faults(pool: Pool, volumes: Volumes, wish: Wanted) -> t.Iterator[str]:
+    """What only files have, and these are none."""
+    said = {**vars(wish.target), "backing": wish.below}
+    for key, value in said.items():
+        if not volumes.images and value not in (None, "", 0, False):
+            yield f"{wish.name}: {key} is for files, and the volumes of pool {pool.name} are none"
+
+
+def _wish_faults(
+    pool: Pool, volumes: Volumes, wish: Wanted, there: Volume | None, room: Room
+) -> t.Iterator[str]:
+    sized = volumes.sized(wish.format)
+    if there is None and wish.capacity is None and wish.like is None and sized:
+        yield f"{wish.name}: is not there, and capacity does not say how large it is to be"
+        return
+    if there and wish.encryption:
+        yield from luks.faults(wish.encryption, there)
+    if there and wish.format and not volumes.same(there, wish.format):
+        yield (
+            f"{wish.name}: is a {there.format} volume, and {wish.format} is wanted. Leave "
+            "format out to keep it, or remove it with state: absent first"
+        )
+    elif there:
+        yield from volumes.differs(wish, there)
+    if sized:
         yield from _space_faults(pool, volumes, wish, there, room)
 
 
@@ -245,7 +262,7 @@ def _space_faults(
             f"{wish.name}: capacity {show(capacity)} is less than the {show(content.capacity)} of "
             f"{content.shown}"
         )
-    if capacity <= 0 and (wish.capacity or not (there or content)):
+    if capacity <= 0 and (wish.capacity or not (there or wish.like)):
         yield f"{wish.name}: nothing of pool {pool.name} is free for it"
         return
     if allocation > capacity > 0:
@@ -283,7 +300,8 @@ def volume_steps(
     Removals come first, so that what they free can be used.
     """
     names = dict.fromkeys(wish.name for wish in wanted if not wish.present and wish.name in seen)
-    above = _above([volume for volume in seen.values() if volume.name not in names])
+    staying = [volume for volume in seen.values() if volume.name not in names]
+    above = _above([*staying, *_coming(wanted, seen)])
     wipes = {wish.name: wish.wipe for wish in wanted}
     for volume in volumes.removal(_top_first([seen[name] for name in names])):
         yield volume.name, _remove(volumes, volume, above, wipes[volume.name])
@@ -368,12 +386,12 @@ def _resize(
 
 def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> tuple[int, int]:
     """Capacity and allocation in bytes; what is not given stays as it is."""
-    content = None if there else wish.content
-    own = there.capacity if there else content.capacity if content else 0
-    step = volumes.grain(there, wish.format or (content.format if content else ""))
+    like = None if there else wish.like
+    own = there.capacity if there else like.capacity if like else 0
+    step = volumes.grain(there, wish.format or (like.format if like else ""))
     step = round_up(step, 512 if wish.encryption else 1)  # a header of LUKS counts in sectors
     capacity = _bytes(wish.capacity, room, wish, there, step) if wish.capacity else own
-    capacity = round_up(capacity, step) if content else capacity
+    capacity = round_up(capacity, step) if like else capacity
     return capacity, _bytes(wish.allocation, room, wish, there, 1)
 
 
@@ -391,6 +409,13 @@ def _above(volumes: t.Iterable[Volume]) -> _Above:
         for key in {*below, *([volume.backing_path] if volume.backing_path else ())}:
             found.setdefault(key, []).append(volume)
     return found
+
+
+def _coming(wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]) -> t.Iterator[Volume]:
+    """The volumes that are to be made, with no more than what they are based on."""
+    for wish in wanted:
+        if wish.target.backing and wish.name not in seen:
+            yield Volume(wish.name, backing_path=wish.target.backing.path)
 
 
 def _based_on(volume: Volume, above: _Above) -> dict[str, Volume]:

@@ -278,11 +278,27 @@ class Encryption:
 
 @dataclass(frozen=True)
 class Backing:
-    """What an image is based on: ``format`` is how it is read, ``capacity`` its own."""
+    """What an image is based on: ``format`` is how it is read, ``capacity`` its own.
+
+    0 is a ``capacity`` that is not known yet; without a ``file`` it is still to be made.
+    """
 
     path: str
     format: str
     capacity: int = 0
+    file: File | None = None
+
+
+@dataclass(frozen=True)
+class Link:
+    """One file of those that an image is based on, one on the other.
+
+    ``format`` is what it is read as.  ``file`` is ``None`` where it is not there, or is no file.
+    """
+
+    path: str
+    format: str
+    file: File | None = None
 
 
 @dataclass(frozen=True)
@@ -316,7 +332,9 @@ class Volume:
     A file is known by ``file``, which is the entry of its directory, and by ``real``, which that
     leads to: something else where ``link`` is its target.  ``linked`` counts its names, ``node``
     is the number of the device whose node it is, and ``below`` is what it is based on, as far as
-    that is there.  ``probed`` tells that only its content says that it has its format.
+    that is there; ``chain`` is that in its order.  ``probed`` tells that only its content says that
+    it has its format; ``clusters`` is their size where libvirt shows none, too.  ``inside`` are the
+    names in a directory.
     ``devices`` are those of a logical volume, or the names of one that has none now.
     ``strange`` says what other file it needs, in words that go behind "that".
 
@@ -359,6 +377,9 @@ class Volume:
     strange: str = ""
     featureless: bool = False
     nocow: bool = False
+    clusters: int = 0
+    chain: tuple[Link, ...] = ()
+    inside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import re
 import typing as t
 import urllib.parse
 
-from . import _options, _size
+from . import _image_options, _options, _size
 from ._host import Reader
 from ._model import Cipher, Encryption, Ivgen, Permissions, Secret, Volume
 from ._options import Params, Spec
@@ -90,6 +90,7 @@ _VOLUME: Spec = {
     "capacity": {"type": "str"},
     "allocation": {"type": "str"},
     "format": {"type": "str"},
+    **_image_options.IMAGE,
     **_options.OWNERSHIP,
     **ENCRYPTION,
     **WIPE,
@@ -133,6 +134,7 @@ def volumes_faults(params: Params) -> t.Iterator[str]:
         yield from _row_faults(row, f"volumes[{number}]: ")
         if row.get("name") is not None and row["name"] in names[:number]:
             yield f"volumes[{number}]: name: {row['name']!r} is in the list twice"
+    yield from _image_options.list_faults(rows)
     if params.get("purge") and any(row.get("name") is None for row in rows):
         yield "purge: belongs to a list in which every volume has a name"
     if params.get("purge") and "delete" not in (params.get("allow") or ()):
@@ -150,8 +152,10 @@ def _row_faults(params: Params, where: str = "") -> t.Iterator[str]:
     if params.get("state") == "absent":
         given = [key for key in _VOLUME if key not in _ABSENT and params.get(key) is not None]
         faults += [f"{key}: belongs to state present, and state is absent" for key in given]
-    elif params.get("wipe") is not None:
-        faults.append("wipe: belongs to state absent, and state is present")
+    else:
+        faults += _image_options.faults(params)
+        if params.get("wipe") is not None:
+            faults.append("wipe: belongs to state absent, and state is present")
     faults += _content_faults(params)
     faults += _encryption_faults(params)
     if params.get("name") is None:
@@ -242,6 +246,8 @@ def wanted(host: Reader, row: Params, there: Volume | None, pool: str, sent: Par
         _size.parse(row["allocation"]) if row["allocation"] else None,
         row["format"] or "",
         _options.permissions(host, row, Permissions(), mode),
+        _image_options.target(row),
+        _image_options.below(row, pool),
         encryption=_encryption(row),
         wipe=row["wipe"] or "",
         origin=_origin(row, pool, sent),

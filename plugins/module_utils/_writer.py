@@ -356,12 +356,43 @@ class Writer(Reader):
             self.run(argv)
             zero_signatures(file, before, file.seek(0, os.SEEK_END))
 
-    def make_file(self, place: File, name: str, size: int, allocation: int) -> None:
-        """Makes a raw file, of which the first ``allocation`` bytes are reserved."""
+    def make_file(
+        self,
+        place: File,
+        name: str,
+        size: int,
+        reserved: int,
+        zeros: bool = False,
+        nocow: bool = False,
+    ) -> None:
+        """Makes a raw file, of which the first bytes are reserved, or all are zeros on the disk.
+
+        With ``nocow`` btrfs overwrites what is in it in place.
+        """
         with self._new(place, name) as making:
+            if nocow:
+                _inside.overwrite_in_place(making.file)
             making.file.truncate(size)
-            if allocation:
-                os.posix_fallocate(making.file.fileno(), 0, allocation)
+            if reserved:
+                os.posix_fallocate(making.file.fileno(), 0, reserved)
+            for start in range(0, size if zeros else 0, MIB):
+                making.file.write(bytes(min(MIB, size - start)))
+
+    def make_folder(self, place: File, name: str, mode: str, owner: int, group: int) -> None:
+        """Makes a directory in one that others may write to."""
+        with self._looking(f"{place.path}/{name}"), _inside.folder(place) as inside:
+            os.mkdir(name, 0o600, dir_fd=inside)
+            own = os.stat(name, dir_fd=inside, follow_symlinks=False)
+            made = File(f"{place.path}/{name}", own.st_dev, own.st_ino)
+            with _inside.reached(made, place) as path:
+                os.chown(path, owner, group)
+                os.chmod(path, int(mode, 8))
+            os.fsync(inside)
+
+    def remove_folder(self, seen: File, place: File) -> None:
+        """Removes an empty directory from one that others may write to."""
+        with self._looking(seen.path):
+            _inside.remove_folder(seen, place)
 
     def make_image(self, place: File, name: str, argv: t.Sequence[str], key: str = "") -> None:
         """Makes a file with a tool, which finds it at `HERE`."""

@@ -313,6 +313,14 @@ class FakeHost(Reader):
         assert node and said is not None, f"the case does not say what is in {path}"
         return Head(node, node.size, said.get("packed", "") if unpack else "", _header(said))
 
+    def headers(self, paths: t.Collection[str]) -> dict[str, tuple[File, bytes]]:
+        there = {path: self._inside(path) for path in paths}
+        return {
+            path: (self._identity(path, said), _header(said))
+            for path, said in there.items()
+            if said is not None
+        }
+
     def ends(self, device: str) -> str:
         return "noise" if self._disk(device).get("noise") else ZEROS
 
@@ -583,8 +591,17 @@ def _header(said: t.Mapping[str, t.Any]) -> bytes:
         return struct.pack("<4sI40xQ", b"QED\0", 65536, said["capacity"]).ljust(512, b"\0")
     if said.get("format") != "qcow2":
         return str(said.get("header", "")).encode()
+    return _qcow2_header(said)
+
+
+def _qcow2_header(said: t.Mapping[str, t.Any]) -> bytes:
+    version, told = said.get("version", 3), str(said.get("backing_format", "")).encode()
+    length = 104 if version == 3 else 72
+    more = struct.pack(">II", 0xE2792ACA, len(told)) + told.ljust(-(-len(told) // 8) * 8, b"\0")
+    more = (more if told else b"") + bytes(8)
     backing = str(said.get("backing", "")).encode()
-    start = 104 if backing else 0
-    fixed = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, start, len(backing), 16, said["capacity"])
+    start = length + len(more) if backing else 0
+    fixed = struct.pack(">4sIQIIQ", b"QFI\xfb", version, start, len(backing), 16, said["capacity"])
     fixed += struct.pack(">I", said.get("method", 0))
-    return fixed.ljust(100, b"\0") + struct.pack(">I", 104) + backing
+    fixed = fixed.ljust(100, b"\0") + struct.pack(">I", 104) if version == 3 else fixed
+    return fixed.ljust(length, b"\0") + more + backing

@@ -93,11 +93,40 @@ def remove_tree(seen: File, inside: t.Sequence[str], volumes: t.Sequence[Volume]
     return call(text, "rmtree", seen, risk="delete", command=command, claims=claims)
 
 
-def make_raw(place: File, name: str, capacity: int, allocation: int, text: str) -> Action:
+def make_raw(
+    place: File, name: str, sizes: tuple[int, int, bool], nocow: bool, text: str
+) -> Action:
+    """Makes a raw file: how large it is, how much of that is reserved, whether with zeros in it."""
+    capacity, reserved, zeros = sizes
     made = quoted(making(place))
-    command = f"truncate --size={capacity} {made}"
-    command += f" && fallocate --length={allocation} {made}" if allocation else ""
-    return call(text, "make_file", place, name, capacity, allocation, command=command)
+    command = f"touch {made} && chattr +C {made} && " if nocow else ""
+    command += f"truncate --size={capacity} {made}"
+    command += f" && fallocate --length={reserved} {made}" if reserved else ""
+    zero = f"dd if=/dev/zero of={made} bs=1M count={capacity} iflag=count_bytes conv=notrunc"
+    command += f" && {zero}" if zeros else ""
+    return call(text, "make_file", place, name, *sizes, nocow, command=command)
+
+
+def make_folder(place: File, name: str, wanted: Permissions) -> Action:
+    """Makes a directory in one that others may write to."""
+    mode, ids = wanted.mode or "0600", _ids(wanted.owner, wanted.group)
+    path = quoted(f"{place.path}/{name}")
+    command = f"mkdir --mode={mode} {path}"
+    text = f"make directory {shown(name)}"
+    return call(text, "make_folder", place, name, mode, *ids, command=command)
+
+
+def remove_folder(place: File, seen: File, **facts: t.Any) -> Action:
+    """Removes an empty directory from one that others may write to."""
+    command = f"rmdir {quoted(seen.path)}"
+    return call(
+        f"remove directory {shown(seen.path)}",
+        "remove_folder",
+        seen,
+        place,
+        command=command,
+        **facts,
+    )
 
 
 def publish(place: File, name: str, wanted: Permissions) -> Action:

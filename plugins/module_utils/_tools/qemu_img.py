@@ -17,7 +17,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .._host import FORMAT, FROM, HERE, KEY, SECRET, SIZE, START, Entry, Reader
-from .._model import Encryption, File, Target, Volume
+from .._model import PLAIN, Backing, Encryption, File, Link, Target, Volume
 from .._plan import Action, call
 from . import files, luks
 
@@ -26,6 +26,10 @@ MADE = ("qcow2", "qcow", "qed", "vmdk", "vpc", "vdi")
 GROWN = ("qcow2", "qed")
 SHRUNK = ("qcow2",)
 _CONVERT = ("qemu-img", "convert", "-q", "-n")
+# What is kept where it is, all that there is, and what qemu can base an image on.
+KEPT = ("bochs", "cloop", "cow", "dmg", "ploop")
+KNOWN = (*PLAIN, *MADE, "dir", *KEPT)
+READ = (*PLAIN, *MADE, "bochs", "cloop", "dmg")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Image:
     backing_format: str = ""
     data_file: str = ""
     encryption: Encryption | None = None
+    clusters: int = 0  # where libvirt shows no cluster size, too
 
 
 # What begins a name of a file that has a protocol before it.
@@ -88,7 +93,9 @@ def read(header: bytes) -> Image:
         capacity = None if count is None else count * unit
         if kind.format == "qcow2":
             return _qcow2(header, capacity)
-        return Image(kind.format, capacity, backing_path=_backing(header, kind.format))
+        clusters = _number(header, "<I", 4) or 0 if kind.format == "qed" else 0
+        below = _backing(header, kind.format)
+        return Image(kind.format, capacity, backing_path=below, clusters=clusters)
     return Image("raw", encryption=luks.read(header))
 
 
@@ -140,6 +147,78 @@ def needs(host: Reader, path: str, entries: t.Sequence[Entry]) -> dict[str, tupl
         for name, paths in wanted.items()
         if paths
     }
+
+
+def made_with(image: Volume) -> Target:
+    """What a qcow2 or qed image was made with, also where libvirt does not show it."""
+    compat = image.compat or "0.10" if image.format == "qcow2" else ""
+    chosen = tuple(sorted(set(image.features) & {"lazy_refcounts", "extended_l2"}))
+    return Target(compat, image.clusters, chosen)
+
+
+def is_on(image: Volume, backing: Backing) -> bool:
+    """Whether an image is based on a file, and reads it as what it is said to be."""
+    if not image.chain:
+        return bool(image.backing_path) and image.backing_path == backing.path
+    first = image.chain[0]
+    here = first.path == backing.path or same(first.file, backing.file)
+    plain = first.format in PLAIN and backing.format in PLAIN
+    return here and (plain or first.format == backing.format)
+
+
+def chains(host: Reader, folder: str, entries: t.Sequence[Entry]) -> dict[str, tuple[Link, ...]]:
+    """The files that images in a directory are based on, in their order, by name."""
+    known = {f"{folder}/{e.name}": (e.real or e.file, e.header) for e in entries}
+    images = {f"{folder}/{entry.name}": read(entry.header) for entry in entries}
+    starts = {path: _next(path, image) for path, image in images.items() if image.backing_path}
+    found = _followed(host, starts, known)
+    return {path.rpartition("/")[2]: tuple(links) for path, links in found.items()}
+
+
+def chain(host: Reader, path: str, format: str) -> tuple[Link, ...]:
+    """A file, and what it is based on; a file that comes twice is the last one."""
+    return tuple(_followed(host, {"": (path, format)}, {})[""])
+
+
+_Known = t.Dict[str, t.Tuple[File, bytes]]
+
+
+def _followed(
+    host: Reader, starts: t.Mapping[str, tuple[str, str]], known: _Known
+) -> dict[str, list[Link]]:
+    """What comes from each start on; all are looked at together, one file further each time."""
+    found: dict[str, list[Link]] = {key: [] for key in starts}
+    waiting = dict(starts)
+    while waiting:
+        asked = {path for path, _format in waiting.values() if path.startswith("/")}
+        known.update(host.headers(asked - set(known)))
+        for key, (path, format) in tuple(waiting.items()):
+            del waiting[key]
+            there, header = known.get(path, (None, b""))
+            image = read(header)
+            link = Link(path, format or (image.format if there else ""), there)
+            again = there and any(same(each.file, there) for each in found[key])
+            found[key].append(link)
+            if image.backing_path and link.format == image.format and not again:
+                waiting[key] = _next(path, image)
+    return found
+
+
+def _next(path: str, image: Image) -> tuple[str, str]:
+    """The path and, as far as it is told, the format of what an image is based on."""
+    name = image.backing_path
+    for begin in _FILES:
+        name = name[len(begin) :] if name.startswith(begin) else name
+    return beside(path.rpartition("/")[0], name), image.backing_format
+
+
+def same(one: File | None, other: File | None) -> bool:
+    """Whether two are one file, whatever leads to it."""
+    return bool(one and other) and _identity(one) == _identity(other)
+
+
+def _identity(file: File | None) -> tuple[int, int] | None:
+    return (file.device, file.inode) if file else None
 
 
 def _joined(folder: str, name: str) -> str:
@@ -221,6 +300,16 @@ def options(format: str, target: Target, encrypted: t.Sequence[str] = ()) -> lis
         ("extended_l2" in features, "extended_l2=on"),
     )
     return [option for given, option in said if given]
+
+
+def largest(format: str, cluster: int, extended: bool) -> int:
+    """The largest capacity that qemu-img gives to an image; 0 where it is beyond any disk."""
+    cluster = cluster or 1 << 16
+    if format == "qcow2":
+        return (1 << 22) * (cluster // (16 if extended else 8)) * cluster  # its first table is full
+    if format == "qed":
+        return (cluster // 2) ** 2 * cluster
+    return 2040 << 30 if format == "vpc" else 0
 
 
 def _size(capacity: int) -> str:
@@ -312,16 +401,18 @@ def _qcow2(header: bytes, capacity: int | None) -> Image:
         )
         features = [name for bit, name in known if bit]
     more = _extensions(header, version)
+    bits = min(_number(header, ">I", 20) or 0, 64)
     return Image(
         "qcow2",
         capacity,
         "1.1" if version == 3 else "",
-        1 << (_number(header, ">I", 20) or 0) if version == 3 else 0,  # as libvirt shows it
+        1 << bits if version == 3 else 0,  # as libvirt shows it
         tuple(features),
         _backing(header, "qcow2"),
         _text(more.get(_BACKING_FORMAT, b"")),
         _text(more.get(_DATA_FILE_NAME, b"")),
         Encryption(_METHODS[method]) if method in _METHODS else None,
+        1 << bits,
     )
 
 

@@ -11,11 +11,21 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._host import Node, Reader
-from .._model import Encryption, Permissions, Refused, Source, Target, Volume
+from .._model import Backing, Encryption, Permissions, Refused, Source, Target, Volume
 from .._plan import Steps
 from .._size import Size, show
 from .._tools import files
 from .content import Origin
+
+
+@dataclass(frozen=True)
+class Below:
+    """What a volume is to be based on: a ``volume`` of this or another ``pool``, or a ``path``."""
+
+    volume: str = ""
+    pool: str = ""
+    path: str = ""
+    format: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,10 +43,16 @@ class Wanted:
     format: str = ""
     permissions: Permissions = field(default_factory=Permissions)
     target: Target = field(default_factory=Target)
+    below: Below | None = None
     encryption: Encryption | None = None
     wipe: str = ""  # how what it holds is made unreadable before it goes
     origin: Origin | None = None
     content: Source | None = None
+
+    @property
+    def like(self) -> Source | Backing | None:
+        """What tells the capacity of a new volume, where the task does not."""
+        return self.content or self.target.backing
 
 
 class Room:
@@ -64,6 +80,8 @@ class Room:
 
 class Volumes(abc.ABC):
     """Volumes of one pool.  ``look`` looks; the others are pure."""
+
+    images: t.ClassVar[bool] = False  # they can be
 
     @abc.abstractmethod
     def look(self, host: Reader, users: bool = False) -> list[Volume]:
@@ -133,6 +151,14 @@ class Volumes(abc.ABC):
     def more(self, wanted: Wanted, there: Volume, capacity: int, allocation: int) -> int:
         """How many bytes of the pool a volume takes more than it has."""
         return self.cost(wanted, capacity, allocation) - self.cost(wanted, there.capacity, 0)
+
+    def differs(self, wanted: Wanted, there: Volume) -> t.Iterator[str]:
+        """What a volume that is there has otherwise than it is wanted, and keeps."""
+        return iter(())
+
+    def sized(self, format: str) -> bool:
+        """Whether volumes of a format have a size."""
+        return True
 
     def resizable(self, seen: Volume, capacity: int) -> None:
         """Raises `Refused` where a volume cannot have another capacity, by any consent."""

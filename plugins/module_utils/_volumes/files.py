@@ -15,7 +15,19 @@ import typing as t
 from dataclasses import replace
 
 from .._host import SIZE, Entry, HostError, Node, Reader
-from .._model import PLAIN, UNFINISHED, Claim, File, Permissions, Refused, Source, Target, Volume
+from .._model import (
+    PLAIN,
+    UNFINISHED,
+    Claim,
+    File,
+    Link,
+    Permissions,
+    Place,
+    Refused,
+    Source,
+    Target,
+    Volume,
+)
 from .._plan import Action, Steps, call
 from .._size import round_up, show
 from .._tools import files, filling, fs, luks, qemu_img, wipe
@@ -24,19 +36,25 @@ from . import base, content
 # A file is made under such a name, of the host, its boot and chance.
 _MADE = re.compile(re.escape(UNFINISHED) + "([0-9a-f]{12})-[0-9a-f]{12}-[0-9a-f]{16}")
 _ENCRYPTED = ("raw", "qcow2")
+_RESERVING = ("falloc", "full")  # what of `Target.preallocation` takes all of the capacity
 _QEMU_IMG = "qemu-img, which package qemu-utils (Debian) or qemu-img (others) has"
 
 
 class Files(base.Volumes):
+    images = True
+
     def __init__(self, path: str) -> None:
         self.path = path.rstrip("/")
         self._directory: File | None = None
         self._stray = ""
         self._leftovers: list[File] = []
         self._unknown = ""
+        self._needs: t.Mapping[str, tuple[File, ...]] = {}
+        self._chains: t.Mapping[str, tuple[Link, ...]] = {}
         self.foreign: list[str] = []  # unfinished files that this host does not make
         self._hidden: dict[str, str] = {}
         self._space = (0, 0)
+        self._cow = False  # the file system copies on write, where it is not told not to
         self._tool = False
         self._holding: frozenset[str] = frozenset()
         self._names: dict[str, str] = {}  # as the file system compares them
@@ -46,6 +64,7 @@ class Files(base.Volumes):
         self._directory, self._stray = host.file(self.path), host.stray(self.path)
         self._tool = host.has("qemu-img")
         self._holding = fs.holding(host, self.path)
+        self._cow = fs.mount_of(host.mounts(), host.real(self.path)).format == "btrfs"
         entries, maker, booted = host.entries(self.path), host.maker(), host.booted()
         self._leftovers = [e.file for e in entries if _left_by(maker, booted, e)]
         made = [e.name for e in entries if _MADE.fullmatch(e.name)]
@@ -54,18 +73,18 @@ class Files(base.Volumes):
         self._hidden = {e.name: e.hidden for e in entries if e.hidden}
         self._names = {fs.same_name(self._holding, e.name): e.name for e in entries}
         shown = [e for e in entries if e.node and not _MADE.fullmatch(e.name)]
-        below = self._below(host, shown)
-        return [self._volume(entry, below.get(entry.name, ())) for entry in shown]
+        self._look_below(host, shown)
+        return [self._volume(entry, host) for entry in shown]
 
-    def _below(self, host: Reader, entries: t.Sequence[Entry]) -> dict[str, tuple[File, ...]]:
+    def _look_below(self, host: Reader, entries: t.Sequence[Entry]) -> None:
         """What images are based on; a server that is dead is in the way of removals only."""
         try:
-            return qemu_img.needs(host, self.path, entries)
+            self._needs = qemu_img.needs(host, self.path, entries)
+            self._chains = qemu_img.chains(host, self.path, entries)
         except HostError as error:
             self._unknown = str(error)
-            return {}
 
-    def _volume(self, entry: Entry, below: tuple[File, ...]) -> Volume:
+    def _volume(self, entry: Entry, host: Reader) -> Volume:
         node, path = t.cast(Node, entry.node), f"{self.path}/{entry.name}"
         names = [left for left in self._leftovers if left.inode == entry.file.inode]
         found = Volume(
@@ -79,10 +98,12 @@ class Files(base.Volumes):
             link=entry.link,
             linked=entry.linked - len(names),
             node=node.device,
-            below=below,
+            below=self._needs.get(entry.name, ()),
+            chain=self._chains.get(entry.name, ()),
         )
         if node.kind == "dir":
-            return replace(found, type="dir", format="dir")
+            inside = tuple(host.names(entry.file.path) or ())
+            return replace(found, type="dir", format="dir", inside=inside, data=bool(inside))
         image = qemu_img.read(entry.header)
         payload = node.size - (image.encryption.offset if image.encryption else 0)
         capacity = max(0, payload) if image.capacity is None else image.capacity
@@ -102,6 +123,7 @@ class Files(base.Volumes):
             backing_path=qemu_img.beside(self.path, image.backing_path),
             backing_format=image.backing_format,
             encryption=image.encryption,
+            clusters=image.clusters,
         )
 
     def told(self, there: Volume, wanted: base.Wanted) -> Volume:
@@ -113,7 +135,8 @@ class Files(base.Volumes):
             return replace(there, encryption=None, capacity=there.physical, probed=not format)
         if format in PLAIN and not there.encryption and (there.probed or there.format in PLAIN):
             raw = self._image(there, qemu_img.Image(format))
-            return replace(raw, capacity=there.physical, below=(), probed=False, strange="")
+            told = replace(raw, capacity=there.physical, below=(), chain=(), probed=False)
+            return replace(told, strange="")
         return replace(there, probed=False) if format == there.format else there
 
     def unlock(self, seen: Volume) -> Steps:
@@ -130,6 +153,13 @@ class Files(base.Volumes):
         if wanted.capacity and wanted.capacity.free:
             yield f"{wanted.name}: a file's capacity cannot be a share of the space that is free"
         plain = wanted.format in ("", *PLAIN) and not wanted.encryption
+        if wanted.format and wanted.format not in qemu_img.KNOWN:
+            yield f"{wanted.name}: format {wanted.format} is none of {', '.join(qemu_img.KNOWN)}"
+        if wanted.target.nocow and not self._cow:
+            yield (
+                f"{wanted.name}: nocow is for pools on btrfs, and this one's file system does not "
+                "copy on write. Leave it out"
+            )
         if wanted.allocation and not plain:
             what = "an encrypted" if wanted.encryption else f"a {wanted.format}"
             yield (f"{wanted.name}: {what} image takes space as it fills, so leave allocation out")
@@ -158,7 +188,7 @@ class Files(base.Volumes):
             yield f"is the same name as {other} to the file system of this pool"
 
     def cost(self, wanted: base.Wanted, capacity: int, allocation: int) -> int:
-        taken = allocation if wanted.format in ("", *PLAIN) else 0
+        taken = capacity if wanted.target.preallocation in _RESERVING else allocation
         return max(taken, self._content_cost(wanted, capacity))
 
     def _content_cost(self, wanted: base.Wanted, capacity: int) -> int:
@@ -176,6 +206,10 @@ class Files(base.Volumes):
 
     def create(self, wanted: base.Wanted, capacity: int, allocation: int) -> Steps:
         """Made aside, filled where it is to have content, and then given its name."""
+        self._makeable(wanted)
+        if wanted.format == "dir":
+            yield files.make_folder(self._place(), wanted.name, wanted.permissions)
+            return
         if wanted.content:
             yield self._fill(wanted, wanted.content, capacity, allocation)
         else:
@@ -183,29 +217,33 @@ class Files(base.Volumes):
         yield files.publish(self._place(), wanted.name, wanted.permissions)
 
     def _make(self, wanted: base.Wanted, capacity: int, allocation: int) -> Action:
-        format, place = wanted.format or "raw", self._place()
+        format, place, target = wanted.format or "raw", self._place(), wanted.target
         kind = f"encrypted {format}" if wanted.encryption else format
         text = f"make {kind} volume {wanted.name} of {show(capacity)}"
+        text += f" on {target.backing.path}" if target.backing else ""
         if format in PLAIN and not wanted.encryption:
-            return files.make_raw(place, wanted.name, capacity, allocation, text)
-        self._makeable(wanted.name, format)
+            how = target.preallocation
+            reserved = capacity if how in _RESERVING else allocation
+            sizes = (capacity, reserved, how == "full")
+            return files.make_raw(place, wanted.name, sizes, target.nocow, text)
         self._has_tool(wanted.name)
+        # As libvirt does it, an image gets the capacity of what it is based on without a word.
+        size = capacity if wanted.capacity or not target.backing else 0
         own = "luks" if wanted.encryption and format == "raw" else format
-        argv = qemu_img.creating(own, capacity, wanted.target, wanted.encryption)
+        argv = qemu_img.creating(own, size, target, wanted.encryption)
         return qemu_img.create(place, wanted.name, text, argv, wanted.encryption)
 
-    def _makeable(self, name: str, format: str) -> None:
-        able = (*PLAIN, *qemu_img.MADE)
-        if format not in able:
+    def _makeable(self, wanted: base.Wanted) -> None:
+        if wanted.format in qemu_img.KEPT:
+            made = ", ".join((*PLAIN, *qemu_img.MADE, "dir"))
             raise Refused(
-                f"Nothing was changed: volume {name} is to be made as {format}, which is only kept "
-                f"where it is. Made are {', '.join(able)}."
+                f"Nothing was changed: volume {wanted.name} is to be made as {wanted.format}, "
+                f"which is only kept where it is. Made are {made}."
             )
 
     def _fill(self, wanted: base.Wanted, source: Source, capacity: int, allocation: int) -> Action:
         name, format, origin = wanted.name, wanted.format, t.cast(content.Origin, wanted.origin)
         place, made = self._place(), format in qemu_img.MADE
-        self._makeable(name, format or "raw")
         make = (*qemu_img.creating(format, 0, wanted.target), SIZE) if made else ()
         how = content.filling(
             name,
@@ -254,7 +292,39 @@ class Files(base.Volumes):
         shown = f"volume {wanted.name}"
         return Source(shown, path, place=self._directory, format=format, capacity=capacity)
 
+    def sized(self, format: str) -> bool:
+        return format != "dir"
+
+    def differs(self, wanted: base.Wanted, there: Volume) -> t.Iterator[str]:
+        """An image keeps what it was made with."""
+        said, own = wanted.target, qemu_img.made_with(there)
+        features = None if said.features is None else ", ".join(sorted(said.features)) or "none"
+        pairs = (
+            ("compat", said.compat or None, own.compat),
+            ("cluster_size", said.cluster_size or None, own.cluster_size),
+            ("features", features, ", ".join(own.features or ()) or "none"),
+        )
+        for key, wish, has in pairs:
+            if wish not in (None, has):
+                yield (
+                    f"{wanted.name}: has {key} {has}, and {wish} is wanted, which only a new image "
+                    f"gets. Leave {key} out to keep it"
+                )
+        if said.backing and not qemu_img.is_on(there, said.backing):
+            first = there.chain[0] if there.chain else None
+            own_format = f" ({first.format})" if first and first.format else ""
+            yield (
+                f"{wanted.name}: is based on {there.backing_path or 'nothing'}{own_format}, and "
+                f"{said.backing.path} ({said.backing.format}) is wanted. Leave backing out to keep "
+                "it, or rebase it by other means (qemu-img rebase)"
+            )
+
     def resizable(self, seen: Volume, capacity: int) -> None:
+        if seen.type == "dir":
+            raise Refused(
+                f"Nothing was changed: volume {seen.name} is a directory, which has no size of its "
+                "own. Leave capacity out."
+            )
         shrink = capacity < seen.capacity
         able = (*PLAIN, *(qemu_img.SHRUNK if shrink else qemu_img.GROWN))
         own = seen.encryption
@@ -346,17 +416,25 @@ class Files(base.Volumes):
         yield wipe.file(self._place(), seen, algorithm, claims=_alone(seen))
 
     def delete(self, seen: Volume) -> Steps:
-        if seen.type == "dir" and not seen.link:
-            raise Refused(
-                f"Nothing was changed: {seen.path} is a directory. Remove it by other means, or "
-                "leave it out of the task."
-            )
         self._known(seen, "removed")
+        if seen.type == "dir" and not seen.link:
+            yield from self._remove_folder(seen)
+            return
         link = f", a link to {files.shown(seen.link)}" if seen.link else ""
         text = f"remove volume {files.shown(seen.name)}{link}"
         risk = "delete" if seen.data else ""
         file = t.cast(File, seen.file)
         yield files.remove_from(self._place(), file, text, risk=risk, claims=_alone(seen))
+
+    def _remove_folder(self, seen: Volume) -> Steps:
+        """Removes a directory; by consent with all that is in it, but for what is mounted there."""
+        folder = t.cast(File, seen.file)
+        if seen.inside:
+            self._place()
+            yield files.remove_tree(folder, seen.inside, ())
+        else:
+            claims = (Claim(Place(folder.path, folder.device, folder.inode)),)
+            yield files.remove_folder(self._place(), folder, claims=claims)
 
     def removal(self, leaving: t.Sequence[Volume]) -> t.Sequence[Volume]:
         """Links go first, while it can be seen what they lead to."""
