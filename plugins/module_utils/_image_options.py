@@ -29,7 +29,7 @@ IMAGE: Spec = {
         "options": {
             "volume": {"type": "str"},
             "pool": {"type": "str"},
-            "path": {"type": "path"},
+            "path": {"type": "str"},
             "format": {"type": "str"},
         },
     },
@@ -51,15 +51,12 @@ _LONGEST_PATH = 1023  # of what an image is based on
 
 def faults(params: Params) -> t.Iterator[str]:
     """What is wrong with the options of a file that is to be there."""
-    format = params.get("format")
-    # Without a word it is raw, or what it is filled from.
-    known = format is not None or not (params.get("clone_from") or params.get("source"))
-    if known:
-        yield from _format_faults(params, str(format or ""))
+    format = str(params.get("format") or "")
+    yield from _format_faults(params, format)
     yield from _compat_faults(params)
     yield from _preallocation_faults(params)
-    yield from _cluster_faults(params, str(format or ""))
-    yield from _largest_faults(params, str(format or ""))
+    yield from _cluster_faults(params, format)
+    yield from _largest_faults(params, format)
     if isinstance(params.get("backing"), dict):
         for key in ("clone_from", "source"):
             if params.get(key) is not None:
@@ -73,6 +70,10 @@ def _format_faults(params: Params, format: str) -> t.Iterator[str]:
         if params.get(key) is not None and format not in having:
             listed = " or ".join(word for word in having if word)
             yield f"{key}: belongs to format {listed}, and format is {format or 'not given'}"
+    for filled in ("clone_from", "source"):
+        for key in ("nocow", "preallocation"):
+            if params.get(filled) is not None and params.get(key) and format in _RAW:
+                yield f"{key}: does not go with {filled}, unless format is qcow2"
     for key in ("capacity", "allocation"):
         if format == "dir" and params.get(key) is not None:
             yield f"{key}: is not given for a directory, which has no size of its own"

@@ -65,13 +65,85 @@ options:
     type: str
   format:
     description:
-      - V(raw) or V(qcow2) for a file that is made. If it is not given, it is V(raw).
+      - For a file that is made V(raw), V(qcow2), V(qcow), V(qed), V(vmdk), V(vpc) or V(vdi), V(iso) for a raw file that libvirt is to
+        call so, or V(dir) for a directory. If it is not given, it is V(raw), or what O(clone_from) or O(source) is. Files of the
+        formats V(bochs), V(cloop), V(cow), V(dmg) and V(ploop) are only kept.
       - The format of a volume never changes. Another one than it has is an error.
       - A file does not tell whether it is an image, or a raw disk into which a guest wrote the header of one. V(raw) says that
-        it is a raw disk, whatever its content. An image is resized only if its format is given.
+        it is a raw disk, whatever its content. An image is resized only if its format is given. C(qemu-img) grows V(qcow2) and
+        V(qed) images and shrinks V(qcow2) ones, and no others.
+      - A directory has no size. It goes if it is empty, and with O(allow=delete) with all that is in it.
       - A logical volume has no format. That of a partition is its type, one of V(none), V(linux), V(fat16), V(fat32), V(linux-swap),
         V(linux-lvm), V(linux-raid) and, with a dos table, V(extended).
     type: str
+  compat:
+    description:
+      - The version of a V(qcow2) image, as text in quotes. V(0.10) is for QEMU before 1.1. If it is not given, it is V(1.1).
+      - That of an image is never changed. Another one than it has is an error. So it is with O(cluster_size) and O(features).
+    type: str
+    choices:
+      - '0.10'
+      - '1.1'
+  cluster_size:
+    description:
+      - In what pieces an image takes space, written as O(capacity). A power of two, for V(qcow2) from V(512) bytes to V(2 MiB), for
+        V(qed) from V(4 KiB) to V(64 MiB). If it is not given, it is V(64 KiB).
+      - Small clusters bound the size of an image. With V(512) bytes it is at most 128 GiB.
+    type: str
+  features:
+    description:
+      - The features of a V(qcow2) image, all of them. V(lazy_refcounts) saves writes, and takes a repair after a crash.
+        V(extended_l2) divides clusters into 32 parts, and needs a O(cluster_size) of V(16 KiB) or more. Both need O(compat=1.1).
+    type: list
+    elements: str
+    choices:
+      - lazy_refcounts
+      - extended_l2
+  nocow:
+    description:
+      - Whether btrfs overwrites in place what is in a new file, which then has no checksums. On other file systems it is an error.
+      - It is used only when the file is made.
+    type: bool
+  preallocation:
+    description:
+      - What of a new V(raw) or V(qcow2) file is made at once. V(off) is nothing, V(metadata) the tables of a V(qcow2) image, V(falloc)
+        reserves all of its space, and V(full) writes zeros to all of it. If it is not given, it is V(off).
+      - It is used only when the file is made, and not together with O(backing), nor for a V(raw) file with O(clone_from) or
+        O(source).
+    type: str
+    choices:
+      - 'off'
+      - metadata
+      - falloc
+      - full
+  backing:
+    description:
+      - What a V(qcow2) image is based on, either O(backing.volume) or O(backing.path). The image only keeps what differs from that.
+        It needs O(format=qcow2), because other images do not tell the format of what they are based on.
+      - If O(capacity) is not given, a new image is as large as that.
+      - What others are based on is not removed and not shrunk, nor may it be written to, or they are spoilt.
+      - All that it is based on itself has to be there. What an image is based on is never changed. Another one than is wanted is an
+        error.
+    type: dict
+    suboptions:
+      volume:
+        description:
+          - The name of a volume, which is there, or made in the same list of M(poolwright.storage.volumes), in any order.
+        type: str
+      pool:
+        description: Its pool, if that is another one than O(pool).
+        type: str
+      path:
+        description: An absolute path of a file or a block device.
+        type: str
+      format:
+        description:
+          - The format that it is read as, and that is written into the image. One of V(raw), V(iso), V(qcow2), V(qcow), V(qed), V(vmdk),
+            V(vpc), V(vdi), V(bochs), V(cloop) and V(dmg).
+          - If it is not given, it is that of the volume in the same list, or what the first bytes tell. They do not tell whether a
+            volume is an image, or a raw disk in which a guest wrote the header of one. So for a volume that looks like an image the
+            format has to be said, as for a file at O(backing.path) that looks like one that needs other files.
+        type: str
   clone_from:
     description:
       - The volume that this one gets its content from when it is made. If the volume is there already, nothing is copied.
@@ -270,7 +342,7 @@ options:
     type: bool
     default: true
 requirements:
-  - qemu-img (Debian C(qemu-utils)) to make qcow2 volumes
+  - qemu-img (Debian C(qemu-utils)) to make images
   - scrub for those patterns of O(wipe) that are its own
   - zstd to unpack what is compressed with it
   - lvm2 for the volumes of M(poolwright.storage.pool_logical)

@@ -50,7 +50,7 @@ options:
         description: How many bytes of a raw file are reserved at once. See O(poolwright.storage.volume#module:allocation).
         type: str
       format:
-        description: V(raw) or V(qcow2) for files, the type for partitions. See O(poolwright.storage.volume#module:format).
+        description: V(raw), V(qcow2) and others for files, the type for partitions. See O(poolwright.storage.volume#module:format).
         type: str
       mode:
         description: The permission bits, as text, octal or symbolic. Octal digits need quotes.
@@ -61,6 +61,49 @@ options:
       group:
         description: The group, by name or number.
         type: str
+      compat:
+        description: The version of a V(qcow2) image, as text in quotes. See O(poolwright.storage.volume#module:compat).
+        type: str
+        choices:
+          - '0.10'
+          - '1.1'
+      cluster_size:
+        description: In what pieces an image takes space. See O(poolwright.storage.volume#module:cluster_size).
+        type: str
+      features:
+        description: The features of a V(qcow2) image. See O(poolwright.storage.volume#module:features).
+        type: list
+        elements: str
+        choices:
+          - lazy_refcounts
+          - extended_l2
+      nocow:
+        description: Whether btrfs overwrites a new file in place. See O(poolwright.storage.volume#module:nocow).
+        type: bool
+      preallocation:
+        description: What of a new file is made at once. See O(poolwright.storage.volume#module:preallocation).
+        type: str
+        choices:
+          - 'off'
+          - metadata
+          - falloc
+          - full
+      backing:
+        description: What a V(qcow2) image is based on. See O(poolwright.storage.volume#module:backing).
+        type: dict
+        suboptions:
+          volume:
+            description: The name of a volume, which can be one of this list.
+            type: str
+          pool:
+            description: Its pool, if that is another one than O(pool).
+            type: str
+          path:
+            description: An absolute path of a file or a block device.
+            type: str
+          format:
+            description: The format that it is read as. See O(poolwright.storage.volume#module:backing.format).
+            type: str
       clone_from:
         description: The volume that this one gets its content from when it is made. See O(poolwright.storage.volume#module:clone_from).
         type: dict
@@ -216,7 +259,7 @@ options:
     type: bool
     default: true
 requirements:
-  - qemu-img (Debian C(qemu-utils)) to make qcow2 volumes
+  - qemu-img (Debian C(qemu-utils)) to make images
   - scrub for those patterns of O(volumes[].wipe) that are its own
   - zstd to unpack what is compressed with it
   - lvm2 for the volumes of M(poolwright.storage.pool_logical)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import typing as t
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
