@@ -320,11 +320,7 @@ class Files(base.Volumes):
             )
 
     def resizable(self, seen: Volume, capacity: int) -> None:
-        if seen.type == "dir":
-            raise Refused(
-                f"Nothing was changed: volume {seen.name} is a directory, which has no size of its "
-                "own. Leave capacity out."
-            )
+        _has_size(seen)
         shrink = capacity < seen.capacity
         able = (*PLAIN, *(qemu_img.SHRUNK if shrink else qemu_img.GROWN))
         own = seen.encryption
@@ -480,6 +476,14 @@ class Files(base.Volumes):
                 f"Nothing was changed: volume {seen.name} is {what} is not changed through it. "
                 "Change that itself by other means, or leave this volume as it is."
             )
+
+
+def _has_size(seen: Volume) -> None:
+    if seen.type == "dir":
+        raise Refused(
+            f"Nothing was changed: volume {seen.name} is a directory, which has no size of its "
+            "own. Leave capacity out."
+        )
 
 
 def _alone(seen: Volume) -> tuple[Claim, ...]:
