@@ -183,3 +183,52 @@ def test_a_dead_server(served: Driven) -> None:
     served.tasks(asked)
     assert served.sh("findmnt -no SOURCE /srv/share").strip() == f"{SERVER}:/exports/one"
     served.tasks(task("pool_netfs", name="share", state="deleted"))
+
+
+@thorough
+def test_a_directory_of_a_dead_server(served: Driven) -> None:
+    """It is answered for in time, is in nobody's way, and can be forgotten."""
+    one, two = {"name": "one", "path": "/srv/link/one"}, {"name": "two", "path": "/srv/two"}
+    served.sh(f"mkdir -p /srv/share; ln -s share /srv/link; mount {SERVER}:/exports/one /srv/share")
+    served.tasks(task("pool_dir", **one), task("volume", pool="one", name="web", capacity="1M"))
+    served.sh(CUT)
+    dead, info, volume, other, gone = served.drive(
+        "tasks",
+        tasks=[
+            task("pool_dir", **one),
+            task("pool_info", name="one"),
+            task("volume", pool="one", name="web", capacity="2M"),
+            task("pool_dir", **two),
+            task("pool_dir", name="two", state="deleted"),
+        ],
+    )
+    for each in (dead, volume):
+        assert each["msg"].startswith("Nothing was changed: /srv/link/one: no answer"), each
+    assert "no answer" in info["pools"][0]["error"]
+    assert other["changed"], other
+    assert gone["changed"], gone
+    assert max(each["seconds"] for each in (dead, info, volume, other, gone)) < WAIT
+    if not served.libvirt:  # which looks itself, and waits
+        absent = served.drive("tasks", tasks=[task("pool_dir", name="one", state="absent")])[0]
+        assert absent["changed"], absent
+    served.sh(SERVE)
+    served.tasks(task("pool_dir", **one), task("pool_dir", name="one", state="absent"))
+    assert served.sh("ls /exports/one/one") == "web\n"
+    served.sh("umount /srv/share; rm /srv/link")
+
+
+@thorough
+def test_what_a_client_of_ours_has_open(served: Driven) -> None:
+    served.tasks(
+        task("pool_dir", name="images", path="/exports/one"),
+        task("volume", pool="images", name="web", capacity="1M"),
+    )
+    served.sh(f"""set -e
+        mkdir -p /srv/share; mount {SERVER}:/exports/one /srv/share
+        setsid sleep 300 </srv/share/web >/dev/null 2>&1 & echo $! > /run/holder
+        sleep 1
+    """)
+    absent = task("volume", pool="images", name="web", state="absent", allow=["delete"])
+    assert f"is open in NFS client {SERVER}" in failed(served, absent)[0]
+    served.sh("kill $(cat /run/holder); umount /srv/share; sleep 1")
+    served.tasks(absent, task("pool_dir", name="images", state="absent"))
