@@ -82,13 +82,14 @@ class Place:
     """A directory that goes with all that is in it, or a mount that is taken away.
 
     ``device`` and ``inode`` as in `File`; 0 where a server would have to be asked.  ``on`` is what
-    a mount writes to when it goes.
+    a mount writes to when it goes, ``inside`` the names in it where nothing may have been added.
     """
 
     path: str
     device: int = 0
     inode: int = 0
     on: Device | None = None
+    inside: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,11 @@ class Writer(Reader):
             there = os.lstat(seen.path)
             if (there.st_dev, there.st_ino) != (seen.device, seen.inode):
                 raise HostError(f"{seen.path}: it is something else by now")
+            if isinstance(seen, Place) and seen.inside is not None:
+                new = set(os.listdir(seen.path)).difference(seen.inside, ["lost+found"])
+                if new:
+                    name = ascii(min(new))
+                    raise HostError(f"{seen.path}: {name} is in it by now, and was not seen")
 
     def _remember(self, claim: Claim) -> None:
         """Looks at what a step of ours has left on a device that is taken as a whole."""

@@ -34,6 +34,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils._model import (
     Device,
     File,
     NewVolume,
+    Place,
     Refused,
 )
 from ansible_collections.poolwright.storage.plugins.module_utils._plan import (
@@ -528,6 +529,20 @@ def test_a_file_that_was_replaced_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(Stopped, match="it is something else by now"):
         apply([action], Writer(heard))
     assert not heard.commands
+
+
+def test_what_was_put_into_a_directory_meanwhile_stays(tmp_path: Path) -> None:
+    (tmp_path / "seen").touch()
+    there = tmp_path.stat()
+    place = Place(str(tmp_path), there.st_dev, there.st_ino, inside=("seen", "gone"))
+    action = run("x", "rm", str(tmp_path), claims=(Claim(place),))
+    apply([action], Writer(Heard()))
+    (tmp_path / "lost+found").touch()
+    apply([action], Writer(Heard()))
+    (tmp_path / "new\n").touch()
+    with pytest.raises(Stopped, match=r"'new\\n' is in it by now, and was not seen") as stop:
+        apply([action], Writer(Heard()))
+    assert not stop.value.begun
 
 
 @pytest.mark.parametrize("argv", [("mkfs.ext4", "/dev/disk"), ("rm", "a"), ("lvremove", "a/b")])

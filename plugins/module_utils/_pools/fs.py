@@ -274,7 +274,9 @@ class Fs(Backend[SeenFileSystem]):
 
     def stop(self, seen: SeenFileSystem, daemon: bool) -> Steps:
         if seen.place:
-            yield fs.unmount(seen.place)
+            # Nobody is asked before a file system goes that is empty.
+            goes = self.given.get("state") == "deleted" and self._empty(seen)
+            yield fs.unmount(replace(seen.place, inside=()) if goes else seen.place)
 
     def boot(self, seen: SeenFileSystem, autostart: bool, daemon: bool) -> Steps:
         pool = self.pool
@@ -286,7 +288,7 @@ class Fs(Backend[SeenFileSystem]):
     def delete(self, seen: SeenFileSystem) -> Steps:
         yield from units.no_boot(seen.unit, self.pool.path)
         if seen.state == "ready" and seen.device:
-            empty = seen.active and seen.whole and not seen.inside
+            empty = self._empty(seen)
             # Both ends first: after wipefs alone, the rest would be somebody's data.
             text = f"wipe the file system from {self._device}"
             yield block.zero_ends(seen.device, text, risk="" if empty else "delete")
@@ -294,6 +296,9 @@ class Fs(Backend[SeenFileSystem]):
             yield block.wipe_signatures(seen.device, text, risk="")
         if seen.there == "dir" and (seen.active or (seen.path_empty and not seen.mount)):
             yield files.remove_directory(self.pool.path)
+
+    def _empty(self, seen: SeenFileSystem) -> bool:
+        return bool(seen.active and seen.whole and not seen.inside)
 
     def volumes(self) -> Files:
         return Files(self.pool.path)

@@ -82,7 +82,8 @@ def remove_directory(path: str) -> Action:
 def remove_tree(seen: File, inside: t.Sequence[str], volumes: t.Sequence[Volume]) -> Action:
     """Removes a directory, by consent with what is in it."""
     files = (Claim(volume.real) for volume in volumes if volume.real and volume.type != "dir")
-    claims = (Claim(Place(seen.path, seen.device, seen.inode)), *files)
+    place = Place(seen.path, seen.device, seen.inode, inside=tuple(inside))
+    claims = (Claim(place), *files)
     if not inside:
         text, command = f"remove directory {seen.path}", f"rmdir {quoted(seen.path)}"
         return call(text, "rmdir", seen.path, command=command, claims=claims)
