@@ -43,7 +43,8 @@ class Contents:
         """The wish with what it is based on and, if it is to be made, its content."""
         if wish.name in self.found:
             return self.found[wish.name]
-        origin = None if wish.name in self.seen else wish.origin
+        there = self.seen.get(wish.name)
+        origin = None if there and not there.mark else wish.origin
         if origin is None and wish.below is None:
             return wish
         if wish.name in self.under_way:

@@ -23,6 +23,7 @@ from ._host import (
     FROM,
     HEADER,
     HERE,
+    SECTOR,
     SIZE,
     START,
     HostError,
@@ -38,7 +39,6 @@ _BLKZEROOUT = 0x127F
 _SPOOLS = "/var/tmp"  # where there is room for what does not fit into memory
 _BLOCK = 1 << 16  # in which zeros are looked for
 _ZEROS = bytes(_BLOCK)
-_SECTOR = 512
 
 Words = t.Mapping[str, str]
 # Runs a tool, whose words stand for others, while somebody counts what it has done.
@@ -85,28 +85,24 @@ class Filler:
                 size = self._caught(source, stack, None)
                 begin = self._parted(source, stack, path, min(head, size), size)
             os.fsync(target.fileno())
-            for start, end in ((_SECTOR, len(begin)), (0, _SECTOR)):
-                target.seek(start)
-                target.write(begin[start:end])
+            for start, end in ((SECTOR, len(begin)), (0, SECTOR)) if head else ():
+                _write(target, start, begin[start:end].ljust(SECTOR if not start else 0, b"\0"))
                 os.fsync(target.fileno())
 
     def _lengthened(self, source: _Opened, target: t.BinaryIO, path: str) -> None:
         """Gives a copy its capacity."""
         wanted, size = self.filling, os.fstat(target.fileno()).st_size
         if source.format in PLAIN:
-            self._enough(size)
+            self._enough(size, wanted.capacity)
             target.truncate(max(size, wanted.capacity))
         elif wanted.capacity > source.capacity:
             words = {HERE: path, FORMAT: source.format, SIZE: str(wanted.capacity)}
             self._tool(wanted.grow, words, 0, lambda: 0)
 
-    def _enough(self, size: int) -> None:
-        if self.filling.capacity and size > self.filling.capacity:
-            raise OSError(
-                0,
-                f"{self.source.shown} has {size} bytes, and the volume's capacity is "
-                f"{self.filling.capacity}",
-            )
+    def _enough(self, size: int, most: int) -> None:
+        if most and size > most:
+            what = f"has {size} bytes or more, and the volume's capacity is {most}"
+            raise _streams.Wrong(f"{self.source.shown} {what}")
 
     def _copied(self, source: _Opened, target: t.BinaryIO) -> None:
         """Copies bytes into a file that has none yet."""
@@ -160,7 +156,7 @@ class Filler:
 
     def _caught(self, source: _Opened, stack: contextlib.ExitStack, place: File | None) -> int:
         """Has the source in a file, and says how many bytes the volume is to have."""
-        self._enough(source.capacity)
+        self._enough(source.capacity, self.filling.capacity)
         if source.file is None:
             spool = stack.enter_context(_spool(place))
             for at, part in self._passing(source):
@@ -186,7 +182,6 @@ class Filler:
         self, source: _Opened, stack: contextlib.ExitStack, path: str, head: int, size: int
     ) -> bytes:
         """Converts all but the first bytes, which it answers, on a device."""
-        self._enough(size)
         written, before = _counted(path), _counted(path)()
         if size > head:
             self._window(source, path, head, size - head, lambda: written() - before)
@@ -211,8 +206,9 @@ class Filler:
 
     def _flooded(self, source: _Opened, target: t.BinaryIO, head: int) -> bytes:
         """Writes all but the first bytes, which it answers, on a device."""
-        begin, end = bytearray(), 0
+        begin, end, most = bytearray(), 0, target.seek(0, os.SEEK_END)
         for at, part in self._passing(source):
+            self._enough(at + len(part), most)
             if at > end:
                 _zero(target, max(end, head), at)
             end = at + len(part)
@@ -326,7 +322,7 @@ def _zero(target: t.BinaryIO, start: int, end: int) -> None:
     """Writes zeros to a device, by the kernel where it can do so."""
     if start >= end:
         return
-    edge = end // _SECTOR * _SECTOR
+    edge = end // SECTOR * SECTOR
     with contextlib.suppress(OSError):
         fcntl.ioctl(target.fileno(), _BLKZEROOUT, struct.pack("QQ", start, edge - start))
         start = edge

@@ -29,6 +29,8 @@ from ._kernel import Loop, Mount, Open
 from ._model import UNFINISHED, File, Permissions
 
 MIB = 1 << 20
+SECTOR = 512
+MARK = f"poolwright.storage fills this partition: {UNFINISHED}"
 
 # Commands that only look, by how they begin.
 READING = (
@@ -450,6 +452,20 @@ class Reader:
                 return read_ends(file)
 
         return self.within(device, look)
+
+    def marks(self, devices: t.Sequence[str]) -> dict[str, str]:
+        """The marks of ours that are in the first sectors of devices, by the devices' paths."""
+
+        def look() -> dict[str, str]:
+            found = {}
+            for path in devices:
+                with self._looking(path), open_device(path) as file:
+                    begin = (file.read(SECTOR) or b"").rstrip(b"\0")
+                if begin.startswith(MARK.encode()) and begin.isascii():
+                    found[path] = begin.decode()
+            return found
+
+        return self.within(", ".join(devices), look) if devices else {}
 
     def integer(self, device: str, place: int) -> int:
         """The 64 bits, the lowest byte first, at a place of a device."""

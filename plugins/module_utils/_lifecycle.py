@@ -257,7 +257,7 @@ def _space_faults(
 ) -> t.Iterator[str]:
     capacity, allocation = _sizes(volumes, wish, there, room)
     content = wish.content
-    if content and wish.capacity and capacity < content.capacity:
+    if content and (wish.capacity or there) and capacity < content.capacity:
         yield (
             f"{wish.name}: capacity {show(capacity)} is less than the {show(content.capacity)} of "
             f"{content.shown}"
@@ -362,6 +362,7 @@ def _want(
         return
     if capacity != there.capacity:
         yield from _resize(volumes, there, capacity, allow, above)
+    yield from volumes.finish(wish, there, capacity)
     yield from volumes.retype(there, wish.format)
     yield from volumes.allocate(there, allocation)
     yield from volumes.permit(there, wish.permissions)

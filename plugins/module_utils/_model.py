@@ -337,6 +337,7 @@ class Volume:
     it has its format; ``clusters`` is their size where libvirt shows none, too.  ``inside`` are the
     names in a directory.
     ``devices`` are those of a logical volume, or the names of one that has none now.
+    ``mark`` is in the first sector of one that an interrupted run has not filled.
     ``strange`` says what other file it needs, in words that go behind "that".
 
     ``featureless`` tells that a ``compat`` of 1.1 was written without ``features``, ``nocow`` that
@@ -376,6 +377,7 @@ class Volume:
     probed: bool = False
     devices: tuple[Device, ...] = ()
     strange: str = ""
+    mark: str = ""
     featureless: bool = False
     nocow: bool = False
     clusters: int = 0

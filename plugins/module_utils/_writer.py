@@ -22,6 +22,7 @@ from ._host import (
     LIMIT,
     MIB,
     SECRET,
+    SECTOR,
     Exec,
     HostError,
     Partly,
@@ -278,14 +279,21 @@ class Writer(Reader):
             self._compare(device, *identify(file))
             zero_both_ends(file)
 
-    def blank(self, device: Device, start: int, end: int) -> None:
-        """Writes zeros where a signature can be between two bytes of a disk, in no partition."""
+    def blank(self, device: Device, start: int, end: int, mark: str = "") -> None:
+        """Writes zeros where a signature can be between two bytes of a disk, in no partition.
+
+        A ``mark`` comes first of what will be a partition, until that is filled.
+        """
         with self._looking(device.path), _open(device.path) as file:
             self._compare(device, *identify(file))
             for part in self._spans(device):
                 if part[0] < end and start < part[1]:
                     raise HostError(f"{device.path}: there is a partition at {start} by now")
             zero_signatures(file, start, end)
+            if mark:
+                file.seek(start)
+                file.write(mark.encode().ljust(SECTOR, b"\0"))
+                os.fsync(file.fileno())
 
     def _spans(self, device: Device) -> t.Iterator[tuple[int, int]]:
         """From where to where, in bytes, the partitions are that the kernel knows."""
@@ -420,6 +428,45 @@ class Writer(Reader):
         with self._new(place, name) as making:
             shown = {making.path: f"{place.path}/{name}"}
             self._filler(filling, shown).file(making.file, making.path, place)
+
+    def fill_device(
+        self, path: str, begin: str, filling: Filling, undo: t.Sequence[t.Sequence[str]]
+    ) -> None:
+        """Fills a device that the step before has made; it goes again where that fails.
+
+        Of a logical volume ``begin`` is what device mapper's uuid begins with; of a partition, that
+        has its name already, it is the mark in its first sector, which goes last.
+        """
+        try:
+            with self._looking(path), _alone(path) as file:
+                self._fill(file, path, begin, filling)
+        except BaseException:
+            for argv in undo:
+                self.run(argv)
+            raise
+
+    def finish_partition(self, device: Device, mark: str, filling: Filling) -> None:
+        """Fills a partition that an interrupted run has left."""
+        with self._looking(device.path), _alone(device.path) as file:
+            self._compare(device, *identify(file))
+            self._fill(file, device.path, mark, filling)
+
+    def unmark(self, device: Device) -> None:
+        """Leaves nothing of a mark."""
+        with self._looking(device.path), _alone(device.path) as file:
+            self._compare(device, *identify(file))
+            file.write(bytes(SECTOR))
+            os.fsync(file.fileno())
+
+    def _fill(self, file: io.FileIO, path: str, begin: str, filling: Filling) -> None:
+        number = identify(file)[0]
+        uuid = self.read(f"/sys/dev/block/{number}/dm/uuid") or ""
+        file.seek(0)
+        marked = (file.read(SECTOR) or b"").rstrip(b"\0") == begin.encode()
+        if not (marked or (begin.startswith("LVM-") and uuid.startswith(begin))):
+            raise HostError(f"{path}: it is not what has just been made")
+        there = f"/proc/{os.getpid()}/fd/{file.fileno()}"
+        self._filler(filling, {there: path}).device(file, there, MIB if marked else 0)
 
     def _filler(self, filling: Filling, shown: t.Mapping[str, str]) -> Filler:
         name = filling.name

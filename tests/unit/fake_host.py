@@ -327,6 +327,9 @@ class FakeHost(Reader):
     def taken(self, device: str) -> bool:
         return bool(self._disk(device).get("taken"))
 
+    def marks(self, devices: t.Sequence[str]) -> dict[str, str]:
+        return {path: self._disk(path)["mark"] for path in devices if "mark" in self._disk(path)}
+
     def integer(self, device: str, place: int) -> int:
         disk = self._disk(device)
         said = disk.get("integers", {})

@@ -9,9 +9,11 @@ from __future__ import annotations
 import typing as t
 
 from .._host import FORMAT, FROM, HERE, SIZE, START
-from .._model import PLAIN, Claim, File, Filling, Source
+from .._model import PLAIN, Claim, Device, File, Filling, Source
 from .._plan import Action, call
 from . import files
+
+Claims = t.Sequence[Claim]
 
 _UNPACKING = {"gzip": "gzip", "xz": "xz", "zstd": "zstd", "bzip2": "bzip2"}
 
@@ -21,6 +23,26 @@ def file(place: File, filling: Filling, text: str) -> Action:
     command = _command(filling, files.making(place))
     args = (place, filling.name, filling)
     return call(text, "fill_file", *args, command=command, claims=claims(filling.source))
+
+
+def device(
+    path: str, begin: str, filling: Filling, text: str, undo: t.Sequence[str], own: Claims
+) -> Action:
+    """Fills a device that has just been made, of which ``begin`` tells that it is that.
+
+    Where it fails, ``undo`` takes it away again.  ``own`` are the claims of what it is a part of.
+    """
+    args = (path, begin, filling, (tuple(undo),))
+    claimed = (*own, *claims(filling.source))
+    return call(text, "fill_device", *args, command=_onto(filling, path), claims=claimed)
+
+
+def again(device: Device, mark: str, filling: Filling, text: str) -> Action:
+    """Fills a partition that an interrupted run has left."""
+    claimed = (Claim(device), *claims(filling.source))
+    command = _onto(filling, device.path)
+    args = (device, mark, filling)
+    return call(text, "finish_partition", *args, command=command, claims=claimed)
 
 
 def claims(source: Source) -> tuple[Claim, ...]:
@@ -54,6 +76,18 @@ def _grown(filling: Filling, made: str) -> list[str]:
     if source.format in PLAIN:
         return [f"truncate --size={size} {files.quoted(made)}"]
     return [_words(filling.grow, {HERE: made, SIZE: size})]
+
+
+def _onto(filling: Filling, path: str) -> str:
+    source, target = filling.source, files.quoted(path)
+    flow = _flow(source)
+    if source.format in ("", *PLAIN):
+        return f"{flow or f'cat {files.quoted(source.path)}'} >{target}"
+    words = [f"{flow} >SPOOL"] if flow else []
+    told = "SPOOL" if flow else source.path
+    format = source.format
+    convert = ("qemu-img", "convert", "-n", "-f", format, "-O", "raw", told, path)
+    return " && ".join([*words, _words(convert, {})])
 
 
 def _flow(source: Source) -> str:

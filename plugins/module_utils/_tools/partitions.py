@@ -12,9 +12,9 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._host import HostError, Reader
-from .._model import Claim, Device
+from .._model import Claim, Device, Filling
 from .._plan import Action, call, run
-from . import wipe
+from . import filling, wipe
 
 # libvirt's names of labels where parted has another one.
 _PARTED = {"dos": "msdos"}
@@ -178,15 +178,16 @@ def stretch(device: Device) -> Action:
     return run(text, *argv, claims=_beside(device))
 
 
-def blank(device: Device, part: Part, lost: t.Iterable[Device]) -> Action:
+def blank(device: Device, part: Part, lost: t.Iterable[Device], mark: str = "") -> Action:
     """Leaves no trace of what was there where a partition is to be, or to grow to.
 
     Before there is one, because udev has it looked at in the moment in which it appears.  ``lost``
-    are partitions that are in no table any more, of which nobody must have one.
+    are partitions that are in no table any more, of which nobody must have one.  A ``mark`` is left
+    where one is to be that gets content.
     """
     text = f"blank the place of partition {part.number} on {device.path}"
     command = f"blank {shlex.quote(device.path)} {part.start} {part.end}"
-    args = (device, part.start, part.end)
+    args = (device, part.start, part.end, mark)
     claims = (*_beside(device), *map(Claim, lost))
     return call(text, "blank", *args, command=command, claims=claims)
 
@@ -216,11 +217,24 @@ def set_flag(device: Device, number: int, flag: str) -> Action:
     return _parted(device, text, "set", str(number), flag, "on", claims=_beside(device))
 
 
-def remove(device: Device, number: int, kernel: t.Iterable[Device]) -> Action:
+def fill(device: Device, number: int, path: str, mark: str, how: Filling, text: str) -> Action:
+    """Gives a partition that has just been made its content."""
+    undo = ("parted", "--script", device.path, "rm", str(number))
+    return filling.device(path, mark, how, text, undo, _beside(device))
+
+
+def unmark(device: Device) -> Action:
+    """Makes a partition that an interrupted run has not filled an empty one."""
+    text = f"clear {device.path}, which an interrupted run has not filled"
+    command = f"dd if=/dev/zero of={shlex.quote(device.path)} bs=512 count=1"
+    return call(text, "unmark", device, command=command, claims=(Claim(device),))
+
+
+def remove(device: Device, number: int, kernel: t.Iterable[Device], risk: str = "delete") -> Action:
     """Removes a partition, which is ``kernel`` to the kernel."""
     text = f"remove partition {number} from {device.path}"
     claims = (*_beside(device), *map(Claim, kernel))
-    return _parted(device, text, "rm", str(number), risk="delete", claims=claims)
+    return _parted(device, text, "rm", str(number), risk=risk, claims=claims)
 
 
 def _parted(device: Device, text: str, *words: str, **facts: t.Any) -> Action:

@@ -326,7 +326,7 @@ def converting(format: str) -> tuple[str, ...]:
     return (*_CONVERT, "--target-is-zero", "--image-opts", "-O", format, source, HERE)
 
 
-def converting_on(device: str) -> tuple[str, ...]:
+def converting_on() -> tuple[str, ...]:
     """The command that writes a part of an image's content to the same place on a device."""
     part = f"offset={START},size={SIZE}"
     source = f"driver=raw,{part},file.driver={FORMAT},file.file.filename={FROM},file.backing="

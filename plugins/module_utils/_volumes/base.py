@@ -120,6 +120,10 @@ class Volumes(abc.ABC):
     def create(self, wanted: Wanted, capacity: int, allocation: int) -> Steps:
         """Makes a volume that is not there, of exactly that capacity."""
 
+    def finish(self, wanted: Wanted, seen: Volume, capacity: int) -> Steps:
+        """Fills what an interrupted run has not; without content it becomes an empty volume."""
+        return iter(())
+
     @abc.abstractmethod
     def resize(self, seen: Volume, capacity: int) -> Steps:
         """Grows, or by consent shrinks, a volume to exactly that capacity."""

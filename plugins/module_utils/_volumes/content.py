@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from .._host import Reader
 from .._model import PLAIN, Device, File, Filling, Refused, Source, Volume
+from .._size import Size
 from .._tools import block, files, qemu_img
 
 
@@ -126,6 +127,21 @@ def of_device(volume: Volume, device: Device) -> Source:
 def new_device(name: str, path: str, size: int) -> Source:
     """The same of one that is still to be made."""
     return Source(f"volume {name}", path, format="raw", capacity=size, size=size, allocation=size)
+
+
+def unknown(wanted_name: str, source: Source | None, capacity: Size | None) -> t.Iterator[str]:
+    """What is missing where a volume is made before its content is there."""
+    if source and not source.capacity and not capacity:
+        yield (
+            f"{wanted_name}: how large {source.shown} is turns out only when it is fetched or "
+            "unpacked, and the volume is made before, so write its capacity"
+        )
+
+
+def onto(name: str, source: Source, said: str, capacity: int) -> Filling:
+    """How a volume that is a device is filled."""
+    convert = qemu_img.converting_on()
+    return filling(name, source, said, format="raw", capacity=capacity, convert=convert)
 
 
 def filling(name: str, source: Source, said: str, **more: t.Any) -> Filling:

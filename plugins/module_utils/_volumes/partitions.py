@@ -9,11 +9,11 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from .._host import MIB, Reader
-from .._model import Device, Extent, Permissions, Pool, Refused, Source, Volume
+from .._host import MARK, MIB, Reader
+from .._model import UNFINISHED, Device, Extent, Filling, Permissions, Pool, Refused, Source, Volume
 from .._plan import Action, Steps
 from .._size import round_up, show
-from .._tools import block, files, partitions
+from .._tools import block, files, filling, partitions
 from . import base, content
 
 MAPS = "/dev/mapper"  # where the partitions of maps are
@@ -165,6 +165,9 @@ class Partitions(base.Volumes):
         self.table: partitions.Table | None = None
         self._space: Space | None = None
         self._last: int | None = None
+        self._mark = ""  # of what this host fills
+        self._marked: set[int] = set()
+        self._others: dict[str, bool] = {}  # whether another host does
         self._blanked: list[partitions.Part] = []  # places, not whole partitions where they grow
 
     def look(self, host: Reader, users: bool = False) -> list[Volume]:
@@ -180,7 +183,18 @@ class Partitions(base.Volumes):
         self.lost = _lost(host, self.table, kernel)
         for part in kernel:
             self.kernel.setdefault(part.partition, []).append(part)
-        return read(host, self.pool, device, self.table, kernel)
+        found = read(host, self.pool, device, self.table, kernel)
+        self._mark = f"{MARK}{host.maker()[len(UNFINISHED) :]}"
+        shown = [v for v in found if v.number in self.kernel and v.format != "extended"]
+        paths = {volume.name: self.kernel[volume.number][0].path for volume in shown}
+        marks = host.marks([*paths.values()])
+        return [self._marking(v, marks.get(paths.get(v.name, ""), "")) for v in found]
+
+    def _marking(self, volume: Volume, mark: str) -> Volume:
+        """The same, with the mark of this host, if it has not filled it."""
+        ours = bool(mark) and mark.split("-")[1] == self._mark.split("-")[1]
+        self._others[volume.name] = bool(mark) and not ours
+        return replace(volume, mark=mark) if ours else volume
 
     def room(self) -> Space:
         if self.table is None:
@@ -199,7 +213,10 @@ class Partitions(base.Volumes):
         space = self.room()
         named = []
         for wish in wanted:
-            count = round_up(wish.capacity.bytes, self.step("")) if wish.capacity else 0
+            size = wish.capacity.bytes if wish.capacity else 0
+            if wish.content and not wish.capacity:
+                size = wish.content.capacity
+            count = round_up(size, self.step(""))
             if not wish.name:
                 wish = replace(wish, name=self._name(wish, count, space, seen, taken))
                 taken.add(wish.name)
@@ -257,8 +274,7 @@ class Partitions(base.Volumes):
         return _same(there, format) or partitions.flag(there.format, format) != ""
 
     def faults(self, wanted: base.Wanted) -> t.Iterator[str]:
-        if wanted.content:
-            yield f"{wanted.name}: only files are filled with content"
+        yield from content.unknown(wanted.name, wanted.content, wanted.capacity)
         label = self.table.label if self.table else ""
         outer = self.table.extended if self.table else None
         if wanted.format and wanted.format not in partitions.FORMATS:
@@ -270,6 +286,10 @@ class Partitions(base.Volumes):
             yield f"{wanted.name}: only a dos partition table has an extended partition"
         elif wanted.format == "extended" and outer and f"{self.stem}{outer.number}" != wanted.name:
             yield f"{wanted.name}: {self.path} has an extended partition already"
+        if wanted.origin and wanted.format == "extended":
+            yield f"{wanted.name}: an extended partition has no content of its own"
+        if self._others.get(wanted.name):
+            yield f"{wanted.name}: another host has begun to fill it; if that is gone, remove it"
         if wanted.allocation and wanted.allocation != wanted.capacity:
             yield f"{wanted.name}: a partition takes all its space at once; leave allocation out"
 
@@ -290,13 +310,39 @@ class Partitions(base.Volumes):
             return
         part = self._space.placed[wanted.name]
         logical = self._space.label == "dos" and part.number >= _FIRST_LOGICAL
+        if wanted.content:
+            self._marked.add(part.number)
         yield from self._cleared(part)
         yield partitions.make(self.device, self._space.label, part, logical)
+        if wanted.content:
+            yield partitions.settle()
+            yield self._fill(wanted, wanted.content, part)
         if wanted.permissions != Permissions():
             # udev gives the node its own ones, and has to be done with it.
             yield partitions.settle()
             path = f"{self.folder}/{wanted.name}"
             yield from files.permissions(path, wanted.permissions, Permissions())
+
+    def _fill(self, wanted: base.Wanted, source: Source, part: partitions.Part) -> Action:
+        path, how = f"{self.folder}/{wanted.name}", self._filling(wanted, source, part)
+        text = f"fill partition {part.number} of {self.device.path} from {source.shown}"
+        return partitions.fill(self.device, part.number, path, self._mark, how, text)
+
+    def _filling(self, wanted: base.Wanted, source: Source, part: partitions.Part) -> Filling:
+        said = wanted.origin.format if wanted.origin else ""
+        return content.onto(wanted.name, source, said, part.end - part.start)
+
+    def finish(self, wanted: base.Wanted, seen: Volume, capacity: int) -> Steps:
+        kernel = self.kernel.get(seen.number, ())
+        if not seen.mark or not kernel:
+            return
+        if not wanted.content:
+            yield partitions.unmark(kernel[0])
+            return
+        part = partitions.Part(seen.number, 0, capacity)
+        how = self._filling(wanted, wanted.content, part)
+        text = f"fill partition {seen.number} of {self.device.path} from {wanted.content.shown}"
+        yield filling.again(kernel[0], seen.mark, how, text)
 
     def _cleared(self, part: partitions.Part) -> Steps:
         """Blanks a place; before all other steps where it is free already."""
@@ -370,7 +416,8 @@ class Partitions(base.Volumes):
 
     def delete(self, seen: Volume) -> Steps:
         self._only_listed()
-        yield partitions.remove(self.device, seen.number, self.kernel.get(seen.number, ()))
+        kernel, risk = self.kernel.get(seen.number, ()), "" if seen.mark else "delete"
+        yield partitions.remove(self.device, seen.number, kernel, risk)
         if seen.number == self._last:
             yield partitions.unmap(self.device)
 
@@ -407,7 +454,9 @@ class Partitions(base.Volumes):
 
     def _blank(self, part: partitions.Part) -> Action:
         # Those of a map are not told away before.
-        return partitions.blank(self.device, part, self.lost if self.folder == MAPS else ())
+        lost = self.lost if self.folder == MAPS else ()
+        mark = self._mark if part.number in self._marked else ""
+        return partitions.blank(self.device, part, lost, mark)
 
     def settle(self) -> Steps:
         yield partitions.settle()
