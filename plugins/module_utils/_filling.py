@@ -82,8 +82,8 @@ class Filler:
             if source.format in PLAIN:
                 begin = self._flooded(source, target, head)
             else:
-                size = self._caught(source, stack, None)
-                begin = self._parted(source, stack, path, min(head, size), size)
+                self._caught(source, stack, None)
+                begin = self._parted(source, stack, path, min(head, source.capacity))
             os.fsync(target.fileno())
             for start, end in ((SECTOR, len(begin)), (0, SECTOR)) if head else ():
                 _write(target, start, begin[start:end].ljust(SECTOR if not start else 0, b"\0"))
@@ -178,11 +178,9 @@ class Filler:
             self._tool(wanted.make, words, 0, lambda: 0)
         self._tool(wanted.convert, words, source.capacity or source.size, done)
 
-    def _parted(
-        self, source: _Opened, stack: contextlib.ExitStack, path: str, head: int, size: int
-    ) -> bytes:
+    def _parted(self, source: _Opened, stack: contextlib.ExitStack, path: str, head: int) -> bytes:
         """Converts all but the first bytes, which it answers, on a device."""
-        written, before = _counted(path), _counted(path)()
+        size, written, before = source.capacity, _counted(path), _counted(path)()
         if size > head:
             self._window(source, path, head, size - head, lambda: written() - before)
         if not head:

@@ -22,7 +22,7 @@ from ansible.module_utils.errors import AnsibleValidationError, UnsupportedError
 
 from . import _job
 from ._host import WITHIN, HostError, Reader
-from ._model import Refused
+from ._model import Filling, Refused
 from ._plan import Action, Stopped, apply, deciding, guard, sentence, unsent
 from ._process import detach, execute, execute_within, locked
 from ._streams import Fetch
@@ -290,7 +290,7 @@ def _performed(
 
 def equipped(host: Reader, plan: t.Sequence[Action]) -> None:
     """Raises `Refused` where the host cannot run what the plan needs."""
-    commands = [arg for action in plan for arg in action.args if _is_command(arg)]
+    commands = [argv for action in plan for arg in action.args for argv in _commands(arg)]
     lacking = list(
         dict.fromkeys(need for argv in commands for need in packages.lacking(host, argv))
     )
@@ -301,8 +301,13 @@ def equipped(host: Reader, plan: t.Sequence[Action]) -> None:
         )
 
 
-def _is_command(arg: t.Any) -> bool:
-    return isinstance(arg, tuple) and bool(arg) and all(isinstance(word, str) for word in arg)
+def _commands(arg: t.Any) -> t.Iterator[t.Sequence[str]]:
+    """The commands that an argument of a step is or holds."""
+    if isinstance(arg, tuple) and arg and all(isinstance(word, str) for word in arg):
+        yield arg
+    if isinstance(arg, Filling) and arg.source.format:
+        copies = arg.copies(arg.source.format, arg.source.capacity)
+        yield from [] if copies else [arg.convert]
 
 
 def _rescanned(module: Module, look: t.Callable[[Reader], Look], seen: Look) -> Look:

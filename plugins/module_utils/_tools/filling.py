@@ -26,15 +26,23 @@ def file(place: File, filling: Filling, text: str) -> Action:
 
 
 def device(
-    path: str, begin: str, filling: Filling, text: str, undo: t.Sequence[str], own: Claims
+    path: str,
+    begin: str,
+    filling: Filling,
+    text: str,
+    undo: t.Sequence[str],
+    own: Claims,
+    frees: frozenset[str] = frozenset(),
 ) -> Action:
     """Fills a device that has just been made, of which ``begin`` tells that it is that.
 
-    Where it fails, ``undo`` takes it away again.  ``own`` are the claims of what it is a part of.
+    Where it fails, ``undo`` takes it away again.  ``own`` are the claims of what it is a part of,
+    with the uses that those free.
     """
     args = (path, begin, filling, (tuple(undo),))
     claimed = (*own, *claims(filling.source))
-    return call(text, "fill_device", *args, command=_onto(filling, path), claims=claimed)
+    command = _onto(filling, path)
+    return call(text, "fill_device", *args, command=command, claims=claimed, frees=frees)
 
 
 def again(device: Device, mark: str, filling: Filling, text: str) -> Action:

@@ -14,9 +14,9 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._host import Reader
-from .._model import UNFINISHED, Claim, Device, NewVolume, Refused, Volume
+from .._model import UNFINISHED, Claim, Device, Filling, NewVolume, Refused, Volume
 from .._plan import Action, call, group_use, run
-from . import block, wipe
+from . import block, filling, wipe
 
 _FIELDS = {
     "vg": "vg_uuid,vg_name,vg_size,vg_free,vg_extent_size,vg_autoactivation,vg_exported,"
@@ -313,6 +313,18 @@ def rename_volume(group: Group, members: t.Sequence[Device], name: str, new: str
     """Gives a volume that was made under an unfinished name its own one."""
     text = f"give logical volume {group.name}/{new} its name"
     return _change(group, members, text, "lvrename", group.name, name, new)
+
+
+def fill_volume(
+    group: Group, members: t.Sequence[Device], name: str, how: Filling, shown: str
+) -> Action:
+    """Fills a volume that has just been made under an unfinished name."""
+    text = f"fill logical volume {group.name}/{how.name} from {shown}"
+    # --yes: nothing is lost, because it had not been filled.
+    undo = ("lvremove", "--yes", f"{group.name}/{name}")
+    path, uuid = f"/dev/{group.name}/{name}", _device_uuid(group, "")
+    facts = _claims(group, members)
+    return filling.device(path, uuid, how, text, undo, facts["claims"], facts["frees"])
 
 
 def extend_volume(

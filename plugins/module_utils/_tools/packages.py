@@ -26,7 +26,7 @@ _PROGRAMS = {
     "kmod": "modprobe",
     "kpartx": "kpartx",
     "libvirt-clients": "virsh",
-    "lvm2": "lvchange lvcreate lvextend lvm lvreduce lvremove lvresize pvcreate pvremove "
+    "lvm2": "lvchange lvcreate lvextend lvm lvreduce lvremove lvrename lvresize pvcreate pvremove "
     "vgchange vgcreate vgextend vgremove",
     "dmsetup": "dmsetup",
     "mount": "mount umount",

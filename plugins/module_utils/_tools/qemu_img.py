@@ -25,6 +25,8 @@ from . import files, luks
 MADE = ("qcow2", "qcow", "qed", "vmdk", "vpc", "vdi")
 GROWN = ("qcow2", "qed")
 SHRUNK = ("qcow2",)
+# A source of such a format, without what it is based on.
+_ALONE = f'{{"driver":"{FORMAT}","file.filename":"{FROM}","backing":null}}'
 _CONVERT = ("qemu-img", "convert", "-q", "-n")
 # What is kept where it is, all that there is, and what qemu can base an image on.
 KEPT = ("bochs", "cloop", "cow", "dmg", "ploop")
@@ -322,16 +324,14 @@ def converting(format: str) -> tuple[str, ...]:
 
     What the source is based on is not read, whatever it says of itself.
     """
-    source = f"driver={FORMAT},file.filename={FROM},backing="
-    return (*_CONVERT, "--target-is-zero", "--image-opts", "-O", format, source, HERE)
+    return (*_CONVERT, "--target-is-zero", "-O", format, f"json:{_ALONE}", HERE)
 
 
 def converting_on() -> tuple[str, ...]:
     """The command that writes a part of an image's content to the same place on a device."""
-    part = f"offset={START},size={SIZE}"
-    source = f"driver=raw,{part},file.driver={FORMAT},file.file.filename={FROM},file.backing="
-    target = f"driver=raw,{part},file.filename={HERE}"
-    return (*_CONVERT, "--image-opts", "--target-image-opts", source, target)
+    source = f'json:{{"driver":"raw","offset":{START},"size":{SIZE},"file":{_ALONE}}}'
+    target = f"driver=raw,offset={START},size={SIZE},file.filename={HERE}"
+    return (*_CONVERT, "--target-image-opts", source, target)
 
 
 def growing(format: str) -> tuple[str, ...]:

@@ -167,8 +167,7 @@ class LogicalVolumes(base.Volumes):
         return self.step(format) * max(1, layout.own)
 
     def faults(self, wanted: base.Wanted) -> t.Iterator[str]:
-        if wanted.content:
-            yield f"{wanted.name}: only files are filled with content"
+        yield from content.unknown(wanted.name, wanted.content, wanted.capacity)
         name = wanted.name
         if not re.fullmatch(r"(?!-|\.\.?$)[A-Za-z0-9+_.-]+", name):
             yield (
@@ -224,7 +223,15 @@ class LogicalVolumes(base.Volumes):
         return capacity
 
     def create(self, wanted: base.Wanted, capacity: int, allocation: int) -> Steps:
-        yield lvm.create_volume(self._there(), self.members, wanted.name, capacity, self.mark)
+        group, name, source = self._there(), wanted.name, wanted.content
+        if source:
+            name = lvm.unfinished_name(self.mark, name)
+        yield lvm.create_volume(group, self.members, name, capacity, self.mark)
+        if source:
+            said = wanted.origin.format if wanted.origin else ""
+            how = content.onto(wanted.name, source, said, capacity)
+            yield lvm.fill_volume(group, self.members, name, how, source.shown)
+            yield lvm.rename_volume(group, self.members, name, wanted.name)
         path = f"/dev/{self.name}/{wanted.name}"
         yield from files.permissions(path, wanted.permissions, Permissions())
 
