@@ -61,7 +61,7 @@ options:
       - If it is not given, it is V(/dev/disk/by-path).
     type: path
 requirements:
-  - iscsiadm (Debian C(open-iscsi)), udevadm and timeout
+  - iscsiadm (Debian C(open-iscsi)) and udevadm
 notes:
   - The server is asked for its targets only if the host has no record of the target yet, and what it answers is not kept. A record that is
     there keeps its settings.

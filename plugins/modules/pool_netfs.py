@@ -59,7 +59,7 @@ options:
     type: list
     elements: str
 requirements:
-  - mount, umount and timeout (Debian C(mount), C(coreutils))
+  - mount and umount (Debian C(mount))
   - the client of the format (Debian C(nfs-common), C(cifs-utils), C(glusterfs-client))
   - qemu-img (Debian C(qemu-utils)) to make qcow2 volumes
 notes:
