@@ -110,9 +110,9 @@ def _as_libvirt(found: Volume) -> Volume:
     return replace(found, encryption=replace(own, cipher=None, ivgen=None)) if own else found
 
 
-def volume(pool_name: str, found: Volume, formatted: bool) -> Result:
-    """A volume as it is now."""
-    return {
+def volume(pool_name: str, found: Volume, formatted: bool, details: bool = True) -> Result:
+    """A volume as it is now; ``details`` are what is long."""
+    shown: Result = {
         "pool": pool_name,
         "name": found.name,
         "key": found.key or None,
@@ -123,7 +123,6 @@ def volume(pool_name: str, found: Volume, formatted: bool) -> Result:
         "allocation": found.allocation,
         "physical": found.physical,
         "permissions": _permissions(found.permissions),
-        "timestamps": dict(found.timestamps) or None,
         "compat": found.compat or None,
         "cluster_size": found.cluster_size or None,
         "features": list(found.features),
@@ -131,6 +130,9 @@ def volume(pool_name: str, found: Volume, formatted: bool) -> Result:
         if found.backing_path
         else None,
         "encryption": _encryption(found.encryption),
-        "extents": _extents(found.extents),
-        "xml": volumexml.render(_as_libvirt(found), formatted),
     }
+    if details:
+        shown["timestamps"] = dict(found.timestamps) or None
+        shown["extents"] = _extents(found.extents)
+        shown["xml"] = volumexml.render(_as_libvirt(found), formatted)
+    return shown

@@ -95,8 +95,19 @@ class _Task:
         with deciding(plan):
             _taking.judge(host, plan, registry.others(host, name))
         names = dict.fromkeys(wish.name for wish in (*named, *wanted))
-        shown = [_row(backend, each, steps.get(each), seen.get(each)) for each in names]
+        shown = [self._row(backend, each, steps.get(each), seen.get(each)) for each in names]
         return Look(tuple(plan), {"volumes": shown}, view=tuple(registry.refresh(name)))
+
+    def _row(
+        self,
+        backend: Backend[t.Any],
+        name: str,
+        steps: t.Sequence[Action] | None,
+        there: Volume | None,
+    ) -> dict[str, t.Any]:
+        pool, details = backend.pool.name, self.params.get("details", True)
+        shown = _results.volume(pool, there, backend.formatted, details) if there else None
+        return {"name": name, "changed": bool(steps), "volume": shown}
 
     def _wanted(self, host: Reader, seen: t.Mapping[str, Volume]) -> list[Wanted]:
         faults: list[str] = []
@@ -224,13 +235,3 @@ def _told(
     """What makes libvirt look again, where it runs the pool and its list is or will be old."""
     if stored.active and stored.pool and (plan or not _lifecycle.listed(stored, list(seen))):
         yield from registry.refresh(stored.pool.name)
-
-
-def _row(
-    backend: Backend[t.Any], name: str, steps: t.Sequence[Action] | None, there: Volume | None
-) -> dict[str, t.Any]:
-    return {"name": name, "changed": bool(steps), "volume": _shown(backend, there)}
-
-
-def _shown(backend: Backend[t.Any], volume: Volume | None) -> Result | None:
-    return _results.volume(backend.pool.name, volume, backend.formatted) if volume else None

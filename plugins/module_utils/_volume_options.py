@@ -112,6 +112,7 @@ VOLUMES: Spec = {
     "pool": {"type": "str", "required": True},
     "volumes": {"type": "list", "elements": "dict", "required": True, "options": _VOLUME},
     "purge": {"type": "bool", "default": False},
+    "details": {"type": "bool", "default": False},
     **_CONTROL,
     **_options.ALLOW,
     **_options.LIBVIRT,

@@ -252,6 +252,10 @@ options:
       - It is refused with volumes whose name is left out, because it is not the task that says which ones these are.
     type: bool
     default: false
+  details:
+    description: Whether the result has of each volume also what is long, C(timestamps), C(extents) and C(xml).
+    type: bool
+    default: false
   progress:
     description:
       - Whether a task that copies, wipes, fetches or fills shows how far it is. That is a line for each volume, with percent and
@@ -413,6 +417,7 @@ volumes:
               type: str
         timestamps:
           description: C(atime), C(mtime), C(ctime) and C(btime) in seconds since 1970, as libvirt writes them. Null if unknown.
+          returned: with O(details=true)
           type: dict
         compat:
           description: The version of the qcow2 format.
@@ -452,6 +457,7 @@ volumes:
               type: dict
         extents:
           description: Where a logical volume or partition lies.
+          returned: with O(details=true)
           type: list
           elements: dict
           contains:
@@ -466,6 +472,7 @@ volumes:
               type: int
         xml:
           description: The volume as C(virsh vol-dumpxml) would show it.
+          returned: with O(details=true)
           type: str
   sample:
     - name: web1.qcow2
@@ -477,7 +484,6 @@ volumes:
         cluster_size: 65536
         compat: "1.1"
         encryption: null
-        extents: []
         features: []
         format: qcow2
         key: /srv/images/web1.qcow2
@@ -486,9 +492,7 @@ volumes:
         permissions: {group: 0, label: null, mode: "0600", owner: 0}
         physical: 196928
         pool: images
-        timestamps: {atime: "1763848800.000000000", btime: "0", ctime: "1763848800.000000000", mtime: "1763848800.000000000"}
         type: file
-        xml: "<volume type='file'>...</volume>"
 msg:
   description: What happened to the host, why, and the way out.
   returned: on failure

@@ -270,6 +270,13 @@ def test_one_broken_volume_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> No
     assert set(bad) == set(good)
 
 
+def test_what_is_long_is_told_when_it_is_asked_for() -> None:
+    found = Volume("a", "/srv/a", timestamps=(("atime", "1"),))
+    full, short = (_results.volume("pool", found, True, details) for details in (True, False))
+    assert set(full) - set(short) == {"timestamps", "extents", "xml"}
+    assert all(full[key] == value for key, value in short.items())
+
+
 def test_the_role_installs_what_is_said_of_it() -> None:
     path = Path(__file__).parents[2] / "roles" / "host" / "vars" / "Debian.yml"
     said = yaml.safe_load(path.read_text(encoding="utf-8"))
