@@ -244,8 +244,10 @@ class Reader:
         return any(os.access(os.path.join(folder, command), os.X_OK) for folder in folders)
 
     @_answered
-    def read(self, path: str) -> str | None:
+    def read(self, path: str, most: int = -1) -> str | None:
         """A text file's content; ``None`` where there is no such file.
+
+        With ``most`` no more than so many characters.
 
         The kernel shows some attributes of a device, such as a name that it has not, as files that
         cannot be read.
@@ -253,7 +255,7 @@ class Reader:
         with self._looking(path):
             try:
                 with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-                    return file.read()
+                    return file.read(most)
             except (FileNotFoundError, NotADirectoryError):
                 return None
             except OSError as error:

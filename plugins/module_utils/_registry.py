@@ -17,7 +17,7 @@ from ._host import Reader
 from ._model import Encryption, Pool, Refused, Stored, Volume
 from ._plan import Steps, sentence
 from ._tools import files, packages, virsh
-from ._xml import poolxml, secretxml, volumexml
+from ._xml import poolxml, secretxml, tree, volumexml
 
 FOLDER = "/etc/libvirt/storage"
 SECRETS = "/etc/libvirt/secrets"
@@ -70,7 +70,7 @@ class Registry(abc.ABC):
             for file in host.names(folder) or []:
                 if file.endswith(".xml") and file != f"{name}.xml":
                     with contextlib.suppress(ValueError):  # libvirt does not load such a file
-                        found.append(poolxml.parse(host.read(f"{folder}/{file}") or ""))
+                        found.append(poolxml.parse(_definition(host, f"{folder}/{file}") or ""))
         return found
 
     def secret(self, pool: Pool, password: str, stored: Stored) -> Steps:
@@ -109,14 +109,14 @@ class Files(Registry):
 
     def look(self, host: Reader, name: str) -> Stored:
         path = _paths(name)[0]
-        text = host.read(path)
+        text = _definition(host, path)
         autostart = f"{name}.xml" in (host.names(f"{FOLDER}/autostart") or [])
         if text is None:
             return Stored(autostart=autostart)
         return Stored(_parsed(text, path), text, autostart)
 
     def define(self, pool: Pool, stored: Stored) -> Steps:
-        if stored.pool != pool:
+        if stored.pool != poolxml.normal(pool):
             path = _paths(pool.name)[0]
             text = poolxml.render(pool, stored.xml)
             yield files.write(path, text, "0600", f"define pool {pool.name}")
@@ -201,7 +201,7 @@ class Daemon(Registry):
             yield virsh.undefine_secret(self.uri, f"volume {name}", there.uuid)
 
     def define(self, pool: Pool, stored: Stored) -> Steps:
-        if stored.pool != pool:
+        if stored.pool != poolxml.normal(pool):
             yield virsh.define(self.uri, pool.name, poolxml.render(pool, stored.xml))
 
     def autostart(self, name: str, wanted: bool) -> Steps:
@@ -294,7 +294,7 @@ def passphrase(host: Reader, said: Encryption) -> str:
 def _secrets(host: Reader) -> dict[str, Kept]:
     found = {}
     for name in host.names(SECRETS) or []:
-        text = host.read(f"{SECRETS}/{name}") if name.endswith(".xml") else None
+        text = _definition(host, f"{SECRETS}/{name}") if name.endswith(".xml") else None
         with contextlib.suppress(ValueError):  # libvirt does not load such a file
             own, usage = secretxml.parse(text or "")
             found[usage] = Kept(own, _value(host, own))
@@ -305,6 +305,11 @@ def _value(host: Reader, own: str) -> str | None:
     """What a secret holds; libvirtd itself does not tell it of a private one."""
     text = host.read(f"{SECRETS}/{own}.base64")
     return None if text is None else base64.b64decode(text).decode("utf-8", "replace")
+
+
+def _definition(host: Reader, path: str) -> str | None:
+    """The text of a file, as far as it takes to see that it is too long for a definition."""
+    return host.read(path, tree.LIMIT + 1)
 
 
 def _paths(name: str) -> tuple[str, str]:

@@ -223,7 +223,7 @@ class FakeHost(Reader):
         lvm = ["lvm"] if {"groups", "orphans", "in_use"} & set(self.said) else []
         return command in (*(self.said.get("programs") or ()), *lvm, "virsh")
 
-    def read(self, path: str) -> str | None:
+    def read(self, path: str, most: int = -1) -> str | None:
         if path not in self.files:
             self._must_be_known(path)
         return self.files.get(path)

@@ -52,7 +52,7 @@ class Recorded(Reader):
         assert list(argv) == self.question
         return 0, self.text, ""
 
-    def read(self, path: str) -> str:
+    def read(self, path: str, most: int = -1) -> str:
         assert ["cat", path] == self.question
         return self.text
 
@@ -115,7 +115,7 @@ def test_two_groups_of_one_name(suite: str) -> None:
 
 def test_volumes(suite: str) -> None:
     class Sizes(Recorded):
-        def read(self, path: str) -> str:
+        def read(self, path: str, most: int = -1) -> str:
             assert path.startswith("/sys/dev/block/")
             return ""
 

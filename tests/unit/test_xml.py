@@ -290,7 +290,7 @@ def test_a_kind_uses_what_it_does(name: str) -> None:
         "permissions": Permissions("0700", 1, 2, "label"),
         "mount_options": ("nodiratime",),
         "config_options": (("a", "b"),),
-        "adapter": Adapter("scsi_host", "host5"),
+        "adapter": Adapter("scsi_host", "host5", parent="scsi_host1", managed="yes"),
         "auth": Auth("chap", "writer", usage="other-secret"),
         "vendor": "Example",
         "product": "Box",

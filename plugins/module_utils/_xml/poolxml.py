@@ -144,6 +144,7 @@ def normal(pool: Pool) -> Pool:
     said = dataclasses.replace(
         pool,
         name=name,
+        adapter=_of_its_type(pool.adapter),
         source=source,
         dir=common.tidy(pool.dir or ("/" if pool.type == "gluster" else "")),
         format=(pool.format or kind.format) if kind.format else "",
@@ -160,11 +161,12 @@ def render(pool: Pool, base: str = "") -> str:
     With ``base``, the definition that is registered, what libvirt and we do not know of it stays.
     What already means the same comes back as it was.
     """
-    root = _written(normal(pool))
+    pool = normal(pool)
+    if base and parse(base) == pool:
+        return base
+    root = _written(pool)
     if not base:
         return tree.write(root)
-    if parse(base) == pool:
-        return base
     _keep(root, _root(base), _KNOWN)
     return re.sub(r"<\?.*?\?>\s*", "", tree.prolog(base), flags=re.DOTALL) + tree.write(root)
 
@@ -285,6 +287,13 @@ def _fc_host(node: Node) -> Adapter:
     if bool(node.get("parent_wwnn")) != bool(node.get("parent_wwpn")):
         raise node.wrong("an adapter has both parent_wwnn and parent_wwpn, or none of them")
     return Adapter("fc_host", **{key: node.get(key) for key in _FC_HOST})
+
+
+def _of_its_type(adapter: Adapter | None) -> Adapter | None:
+    """An adapter without what its type does not use."""
+    if adapter and adapter.type == "scsi_host":
+        return dataclasses.replace(adapter, **dict.fromkeys(_FC_HOST, ""))
+    return adapter and dataclasses.replace(adapter, name="", address="", unique_id="")
 
 
 def _pci(parent: Node) -> str:
