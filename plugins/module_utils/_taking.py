@@ -33,9 +33,19 @@ _MEMBERS: t.Mapping[str, str] = {
     "jbd": "a file system whose journal is on it",
     "mpath_member": "a multipath map",
     "stratis": "a Stratis pool",
+    "xfs_external_log": "a file system whose log is on it",
+    "oracleasm": "an Oracle ASM disk group",
+    "mpool": "an mpool",
+    "DM_snapshot_cow": "a snapshot of another device",
+    "DM_verity_hash": "a device that its hashes are of",
+    "drbdmanage_control_volume": "a DRBD cluster",
+    "drbdproxy_datalog": "a DRBD resource",
 }
 _CONTENT_NAMES = ("by-label", "by-uuid", "by-partlabel", "by-partuuid")
-_BTRFS_DEVICES = 0x10088  # where its superblock tells how many devices it has
+# Where superblocks tell how many devices a file system has: the place of 64 bits, and the first and
+# the number of those that count.
+_COUNTS = {"btrfs": (0x10088, 0, 64), "bcachefs": (4096 + 120, 24, 8)}
+_BTRFS_FLAGS, _SEEDING = 0x10038, 1 << 32
 
 
 class Use(t.NamedTuple):
@@ -323,10 +333,16 @@ class _Room:
             elif kind in _MEMBERS or kind.endswith("_member"):
                 what = _MEMBERS.get(kind, f"something larger ({kind})")
                 yield Use(f"a member of {what} ({_given_up(device, kind)})", token)
-            elif kind == "btrfs":
-                count = self.host.integer(device.path, _BTRFS_DEVICES)
-                if count > 1:
-                    yield Use(f"one of {count} devices of a btrfs file system", token)
+            elif kind in _COUNTS:
+                yield from (use._replace(token=token) for use in self._one_of(device, kind))
+
+    def _one_of(self, device: Device, kind: str) -> t.Iterator[Use]:
+        place, first, bits = _COUNTS[kind]
+        count = self.host.integer(device.path, place) >> first & (1 << bits) - 1
+        if count > 1:
+            yield Use(f"one of {count} devices of a {kind} file system")
+        elif kind == "btrfs" and self.host.integer(device.path, _BTRFS_FLAGS) & _SEEDING:
+            yield Use("a seed, on which other btrfs file systems can be based")
 
     def _lvm_member(self, device: Device) -> t.Iterator[Use]:
         if not self.host.has("lvm"):

@@ -333,7 +333,7 @@ class FakeHost(Reader):
     def integer(self, device: str, place: int) -> int:
         disk = self._disk(device)
         said = disk.get("integers", {})
-        return int(said[place] if place in said else _gpt_header(disk)[place])
+        return int(said.get(place, _gpt_header(disk).get(place, 0)))
 
     def _disk(self, path: str) -> Said:
         """What is said of the disk at a path; an active logical volume is like a blank one."""
