@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import typing as t
 
-from . import _options
+from . import _options, _volume_options
 from ._host import Reader
-from ._model import Seen
+from ._model import Seen, Volume
 from ._pools.base import Backend
 
 # A pool is made of what is above its own type here.
@@ -43,6 +43,21 @@ def options(
         },
     }
     return {key: value for key, value in found.items() if value not in (None, "", [])}
+
+
+def volume(backend: Backend[t.Any], there: Volume) -> Described | None:
+    """A volume as options of `volume`, which a row of `volumes` has, too."""
+    volumes, own = backend.volumes(), there.encryption
+    found = volumes.described(there) if volumes else None
+    if found is None or (own and own.format != "luks"):
+        return None
+    if own:
+        secret = own.secrets[0] if own.secrets else None
+        variable = _options.secret(backend.pool, f"{there.name}_passphrase")
+        known = {"secret": secret.uuid or secret.usage} if secret else {"passphrase": variable}
+        found = {**found, "encryption": known}
+    wrong = [*_volume_options.volume_faults({"pool": backend.pool.name, **found})]
+    return None if wrong else found
 
 
 def warnings(backend: Backend[t.Any], told: Described) -> t.Iterator[str]:

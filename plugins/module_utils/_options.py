@@ -287,7 +287,8 @@ def described(wanted: Permissions, there: Permissions | None) -> dict[str, t.Any
 
 def secret(pool: Pool, what: str) -> str:
     """What stands in for a secret: the variable to fill."""
-    return f"{{{{ pools_{re.sub('[^A-Za-z0-9]+', '_', pool.name)}_{what} }}}}"
+    name = re.sub("[^A-Za-z0-9]+", "_", f"{pool.name}_{what}")
+    return f"{{{{ pools_{name} }}}}"
 
 
 def is_placeholder(value: t.Any) -> bool:

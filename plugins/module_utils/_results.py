@@ -91,6 +91,18 @@ def offer(found: Offer) -> Result:
     }
 
 
+def chain(found: Volume) -> list[Result]:
+    """What an image is based on, file by file; of what is no file nobody knows whether it is."""
+    return [
+        {
+            "path": link.path,
+            "format": link.format or None,
+            "exists": bool(link.file) if link.path.startswith("/") else None,
+        }
+        for link in found.chain
+    ]
+
+
 def _encryption(found: Encryption | None) -> Result | None:
     """How a volume is encrypted, as far as its header tells, and which secret is to open it."""
     if found is None:

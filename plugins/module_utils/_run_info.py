@@ -189,9 +189,17 @@ def _volume(module: Module, backend: Backend[t.Any], volume: Volume) -> _results
     """One volume; what is wrong with it stands in ``error`` and hides no other one."""
     pool = backend.pool.name
     try:
-        return {**_results.volume(pool, volume, backend.formatted), "error": None}
+        return {**_told(backend, volume), "error": None}
     except Exception as problem:
-        nameless = _results.volume(pool, Volume("-"), backend.formatted)
+        nameless = _told(backend, Volume("-"))
         error = _wrong(module, problem)
         told = {"pool": pool, "name": volume.name, "path": volume.path, "error": error}
         return {**dict.fromkeys(nameless), **told}
+
+
+def _told(backend: Backend[t.Any], volume: Volume) -> _results.Result:
+    return {
+        **_results.volume(backend.pool.name, volume, backend.formatted),
+        "backing_chain": _results.chain(volume),
+        "options": _describe.volume(backend, volume),
+    }

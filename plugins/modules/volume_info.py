@@ -131,7 +131,7 @@ volumes:
       description: C(atime), C(mtime), C(ctime) and C(btime) in seconds since 1970, as libvirt writes them. Null if unknown.
       type: dict
     compat:
-      description: The version of the qcow2 format.
+      description: The version of the qcow2 format. Null for V(0.10), of which libvirt shows none, nor the size of its clusters.
       type: str
     cluster_size:
       description: The cluster size of a qcow2 image in bytes.
@@ -166,6 +166,22 @@ volumes:
         secret:
           description: The C(uuid) or C(usage) of the libvirt secret with the passphrase. Null if none is known.
           type: dict
+    backing_chain:
+      description:
+        - What it is based on, and what that is based on, and so on. It ends where a file is based on nothing, is not there, or comes
+          a second time.
+      type: list
+      elements: dict
+      contains:
+        path:
+          description: The path, or what else stands in the image.
+          type: str
+        format:
+          description: The format that it is read as, which its first bytes tell if the image does not. Null if nothing does.
+          type: str
+        exists:
+          description: Whether it is there. Null if it is no file of the host, such as C(nbd://server/disk).
+          type: bool
     extents:
       description: Where a logical volume or partition lies.
       type: list
@@ -184,12 +200,21 @@ volumes:
       description:
         - The volume as C(virsh vol-dumpxml) would show it. What XML cannot say of a name is a replacement character in it.
       type: str
+    options:
+      description:
+        - The options that, given to M(poolwright.storage.volume) or as a row of M(poolwright.storage.volumes), describe the volume as it
+          is. What is not required and is the default is left out, as are owners and modes of what is no file.
+        - Null where no task makes such a volume, such as a LUN, a link, or an image that is based on what is no file.
+        - The passphrase of an encrypted volume is not told. Its place has the name of a variable to fill, such as
+          C({{ pools_images_web1_passphrase }}).
+      type: dict
     error:
       description: What is wrong with the volume, of which all else but its name and path is null then. Null if nothing is.
       type: str
   sample:
     - allocation: 196608
       backing: null
+      backing_chain: []
       capacity: 1073741824
       cluster_size: 65536
       compat: "1.1"
@@ -200,6 +225,7 @@ volumes:
       format: qcow2
       key: /srv/images/web1.qcow2
       name: web1.qcow2
+      options: {name: web1.qcow2, capacity: 1 GiB, format: qcow2}
       path: /srv/images/web1.qcow2
       permissions: {group: 0, label: null, mode: "0600", owner: 0}
       physical: 196928

@@ -71,7 +71,7 @@ MAY = {
     "_volumes": {*TOOLS, "_size", "_volumes"},
     "_pools": {*BACKEND, "_pools"},
     "_taking": TOOLS,
-    "_describe": {"_model", "_host", "_options", "_pools"},
+    "_describe": {"_model", "_host", "_options", "_pools", "_volume_options"},
     "_fetch": {"_streams"},
     "_contents": {"_model", "_host", "_volumes"},
     "_lifecycle": {"_model", "_plan", "_pools", "_registry", "_size", "_tools", "_volumes"},

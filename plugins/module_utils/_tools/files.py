@@ -53,6 +53,15 @@ def permissions(
         yield call(text, "chmod", path, wanted.mode, seen, place, command=command)
 
 
+def described(there: Permissions) -> dict[str, str]:
+    """Those of a new file that are not the default, as options."""
+    found = {"mode": there.mode} if there.mode not in ("", "0600") else {}
+    for key, number in (("owner", there.owner), ("group", there.group)):
+        if number:
+            found[key] = str(number)
+    return found
+
+
 def write(path: str, content: str, mode: str, text: str) -> Action:
     """Replaces a file as a whole; its content is in the diff, not in the command."""
     command = f"install --mode={mode} /dev/stdin {quoted(path)}"

@@ -27,6 +27,7 @@ GROWN = ("qcow2", "qed")
 SHRUNK = ("qcow2",)
 # A source of such a format, without what it is based on.
 _ALONE = f'{{"driver":"{FORMAT}","file.filename":"{FROM}","backing":null}}'
+_CLUSTER = 1 << 16  # their size without a word
 _CONVERT = ("qemu-img", "convert", "-q", "-n")
 # What is kept where it is, all that there is, and what qemu can base an image on.
 KEPT = ("bochs", "cloop", "cow", "dmg", "ploop")
@@ -156,6 +157,17 @@ def made_with(image: Volume) -> Target:
     compat = image.compat or "0.10" if image.format == "qcow2" else ""
     chosen = tuple(sorted(set(image.features) & {"lazy_refcounts", "extended_l2"}))
     return Target(compat, image.clusters, chosen)
+
+
+def described(image: Volume) -> dict[str, t.Any]:
+    """What of it is not the default, as options."""
+    own = made_with(image)
+    found: dict[str, t.Any] = {"compat": own.compat} if own.compat == "0.10" else {}
+    if own.cluster_size not in (0, _CLUSTER):
+        found["cluster_size"] = str(own.cluster_size)
+    if own.features:
+        found["features"] = list(own.features)
+    return found
 
 
 def is_on(image: Volume, backing: Backing) -> bool:
@@ -306,7 +318,7 @@ def options(format: str, target: Target, encrypted: t.Sequence[str] = ()) -> lis
 
 def largest(format: str, cluster: int, extended: bool) -> int:
     """The largest capacity that qemu-img gives to an image; 0 where it is beyond any disk."""
-    cluster = cluster or 1 << 16
+    cluster = cluster or _CLUSTER
     if format == "qcow2":
         return (1 << 22) * (cluster // (16 if extended else 8)) * cluster  # its first table is full
     if format == "qed":

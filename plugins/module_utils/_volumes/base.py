@@ -156,6 +156,16 @@ class Volumes(abc.ABC):
         """How many bytes of the pool a volume takes more than it has."""
         return self.cost(wanted, capacity, allocation) - self.cost(wanted, there.capacity, 0)
 
+    def described(self, there: Volume) -> dict[str, t.Any] | None:
+        """The options that make such a volume, but for secrets; ``None`` where none do.
+
+        What is the default of those that are not required is left out.
+        """
+        if not there.listed:
+            return None
+        format = {"format": there.format} if there.format not in ("", "none") else {}
+        return {"name": there.name, "capacity": show(there.capacity), **format}
+
     def differs(self, wanted: Wanted, there: Volume) -> t.Iterator[str]:
         """What a volume that is there has otherwise than it is wanted, and keeps."""
         return iter(())

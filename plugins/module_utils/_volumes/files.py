@@ -295,6 +295,31 @@ class Files(base.Volumes):
     def sized(self, format: str) -> bool:
         return format != "dir"
 
+    def described(self, there: Volume) -> dict[str, t.Any] | None:
+        strange = there.strange and not there.backing_path
+        if there.link or there.node or strange or there.format in qemu_img.KEPT:
+            return None
+        found: dict[str, t.Any] = {"name": there.name, **files.described(there.permissions)}
+        if there.format != "raw":
+            found["format"] = there.format
+        if there.type == "dir":
+            return found
+        found["capacity"] = show(there.capacity)
+        if there.format in PLAIN and 0 < there.capacity <= there.allocation:
+            found["allocation"] = found["capacity"]
+        return self._with_backing(there, {**found, **qemu_img.described(there)})
+
+    def _with_backing(self, there: Volume, found: dict[str, t.Any]) -> dict[str, t.Any] | None:
+        """The same with what an image is based on, if that can be said."""
+        if not there.backing_path:
+            return found
+        first = there.chain[0] if there.chain else None
+        if there.format != "qcow2" or first is None or first.format not in qemu_img.READ:
+            return None
+        folder, name = first.path.rpartition("/")[::2]
+        where = {"volume": name} if folder == self.path else {"path": first.path}
+        return {**found, "backing": {**where, "format": first.format}}
+
     def differs(self, wanted: base.Wanted, there: Volume) -> t.Iterator[str]:
         """An image keeps what it was made with."""
         said, own = wanted.target, qemu_img.made_with(there)
