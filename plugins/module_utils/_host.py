@@ -68,6 +68,7 @@ HERE = "\0"  # stands in the words of a command where it finds the file that it 
 FROM, FORMAT, START, SIZE = "\1", "\2", "\3", "\4"
 KEY = "\5"  # the same of the file that a passphrase is in
 SECRET = "/dev/fd/3"  # how that file is shown
+SEEDS = "/run/poolwright.storage.seed"  # where files are that a seed is made of, meanwhile
 
 _MOST_LINKS = 40  # as many as the kernel follows
 _NEAR = ("/dev/", "/proc/", "/sys/")  # where no server is mounted
@@ -445,6 +446,18 @@ class Reader:
                 if packed:
                     begin = _streams.peeked(_streams.decompressed(parts, packed), HEADER)[0]
         return Head(_node(found), size, packed, begin[:HEADER])
+
+    def content(self, seen: File, most: int) -> bytes:
+        """What is in a file that was seen; nothing of one that is larger than ``most``."""
+
+        def look() -> bytes:
+            with self._looking(seen.path), open_file(seen.path, os.stat(seen.path).st_uid) as file:
+                found = os.fstat(file.fileno())
+                if (found.st_dev, found.st_ino) != (seen.device, seen.inode):
+                    raise HostError(f"{seen.path}: it is something else by now")
+                return file.read() if found.st_size <= most else b""
+
+        return self.within(seen.path, look)
 
     def ends(self, device: str) -> str:
         """A checksum of the first and the last MiB of a device, or `ZEROS`."""

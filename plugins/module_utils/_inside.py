@@ -20,7 +20,7 @@ import typing as t
 
 from ._model import File
 
-_NOREPLACE = 1  # RENAME_NOREPLACE
+_NOREPLACE, _EXCHANGE = 1, 2  # RENAME_NOREPLACE, RENAME_EXCHANGE
 # FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_NOCOW_FL
 _GET_FLAGS, _SET_FLAGS = (place | struct.calcsize("l") << 16 for place in (0x80006601, 0x40006602))
 _NOCOW = 0x00800000
@@ -163,6 +163,18 @@ class Making:
         os.fsync(self._folder)
         self._open.close()
 
+    def exchange(self, seen: File) -> None:
+        """Takes the name and the permissions of a file, which goes; it is the one that was seen."""
+        name = os.path.basename(seen.path)
+        there = os.stat(name, dir_fd=self._folder, follow_symlinks=False)
+        _same(there, seen)
+        os.fchown(self.file.fileno(), there.st_uid, there.st_gid)
+        os.fchmod(self.file.fileno(), stat.S_IMODE(there.st_mode))
+        os.fsync(self.file.fileno())
+        _exchanged(self._folder, self._name, name, seen)
+        os.fsync(self._folder)
+        self._open.close()
+
     def discard(self) -> None:
         with self._open, contextlib.suppress(OSError):
             os.unlink(self._name, dir_fd=self._folder)
@@ -183,13 +195,30 @@ def publish(inside: int, making: str, name: str) -> None:
     _replaced(inside, making, name)
 
 
-def _renamed(inside: int, making: str, name: str) -> None:
+def _exchanged(inside: int, making: str, name: str, seen: File) -> None:
+    """What somebody has put there meanwhile gets its name back, where the file system can do it."""
+    try:
+        _renamed(inside, making, name, _EXCHANGE)
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+        os.rename(making, name, src_dir_fd=inside, dst_dir_fd=inside)
+        return
+    try:
+        _same(os.stat(making, dir_fd=inside, follow_symlinks=False), seen)
+    except OSError:
+        _renamed(inside, making, name, _EXCHANGE)
+        raise
+    os.unlink(making, dir_fd=inside)
+
+
+def _renamed(inside: int, making: str, name: str, flag: int = _NOREPLACE) -> None:
     import ctypes  # only here, because it takes its time
 
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         raise OSError(errno.ENOSYS, "no renameat2")
-    if rename(inside, os.fsencode(making), inside, os.fsencode(name), _NOREPLACE):
+    if rename(inside, os.fsencode(making), inside, os.fsencode(name), flag):
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
 

@@ -235,6 +235,9 @@ def _file_faults(pool: Pool, volumes: Volumes, wish: Wanted) -> t.Iterator[str]:
 def _wish_faults(
     pool: Pool, volumes: Volumes, wish: Wanted, there: Volume | None, room: Room
 ) -> t.Iterator[str]:
+    if wish.seed:
+        yield from _seed_faults(volumes, wish, there)
+        return
     sized = volumes.sized(wish.format)
     if there is None and wish.capacity is None and wish.like is None and sized:
         yield f"{wish.name}: is not there, and capacity does not say how large it is to be"
@@ -250,6 +253,16 @@ def _wish_faults(
         yield from volumes.differs(wish, there)
     if sized:
         yield from _space_faults(pool, volumes, wish, there, room)
+
+
+def _seed_faults(volumes: Volumes, wish: Wanted, there: Volume | None) -> t.Iterator[str]:
+    if not volumes.seeds:
+        yield f"{wish.name}: a seed is a file, and is made only in a pool whose volumes are files"
+    elif there and there.seed is None:
+        yield (
+            f"{wish.name}: is there, and is no seed of cloud-init. Give another name, or remove it "
+            "with state: absent first"
+        )
 
 
 def _space_faults(
@@ -366,6 +379,7 @@ def _want(
     yield from volumes.retype(there, wish.format)
     yield from volumes.allocate(there, allocation)
     yield from volumes.permit(there, wish.permissions)
+    yield from volumes.reseed(there, wish)
 
 
 def _resize(

@@ -315,6 +315,13 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Seed:
+    """What is on a seed of cloud-init: names of files, sorted, and what is in them."""
+
+    files: tuple[tuple[str, bytes], ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Extent:
     """Where a volume lies: bytes ``start`` to ``end`` (exclusive) of ``device``."""
 
@@ -376,6 +383,7 @@ class Volume:
     below: tuple[File, ...] = ()
     probed: bool = False
     devices: tuple[Device, ...] = ()
+    seed: Seed | None = None
     strange: str = ""
     mark: str = ""
     featureless: bool = False

@@ -115,8 +115,14 @@ class Module(AnsibleModule):
 
     def _log_invocation(self) -> None:
         """Ansible's log takes no name with bytes that are not UTF-8; the task goes on without."""
+        params, self.params = self.params, kept_back(self.params)
         with contextlib.suppress(UnicodeEncodeError):
             super()._log_invocation()  # type: ignore[no-untyped-call]
+        self.params = params
+
+    def _return_formatted(self, kwargs: dict[str, t.Any]) -> None:
+        kwargs.setdefault("invocation", {"module_args": kept_back(self.params)})
+        super()._return_formatted(kwargs)  # type: ignore[no-untyped-call]
 
     def _find_lxml(self) -> None:
         if not has_respawned():
@@ -146,6 +152,19 @@ class Module(AnsibleModule):
         if limit:
             return execute_within(argv, stdin, limit)
         return execute(self.run_command, argv, stdin)
+
+
+def kept_back(said: t.Any) -> t.Any:
+    """Options without what a guest is told by its seed, which no log and no result has."""
+    if isinstance(said, list):
+        return [kept_back(each) for each in said]
+    if not isinstance(said, dict):
+        return said
+    hidden = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+    return {
+        key: hidden if key == "cloud_init" and value is not None else kept_back(value)
+        for key, value in said.items()
+    }
 
 
 def _fault(error: AnsibleValidationError, known: t.Collection[str]) -> str:

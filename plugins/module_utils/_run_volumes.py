@@ -82,7 +82,7 @@ class _Task:
         backend, volumes = _active_pool(host, registry, name, stored.pool)
         seen = {volume.name: volume for volume in volumes.look(host, users=self._takes_away)}
         wanted, secrets = self._wanted(host, seen), self._secrets(host, registry, backend.pool)
-        seen = secrets.named(_as_said(volumes, wanted, seen))
+        seen = secrets.named(_as_said(host, volumes, wanted, seen))
         named, wanted = self._filled(host, registry, volumes, wanted, seen)
         if self.purge:
             wanted += _purged(wanted, seen.values())
@@ -182,12 +182,14 @@ def _with_passphrase(host: Reader, wish: Wanted) -> Wanted:
 
 
 def _as_said(
-    volumes: Volumes, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]
+    host: Reader, volumes: Volumes, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]
 ) -> dict[str, Volume]:
     """What is seen, each volume as the task says of its content, if it can be so."""
     said = {wish.name: wish for wish in wanted if wish.present}
     return {
-        name: volumes.told(volume, said[name]) if name in said else volume
+        name: volumes.told(volumes.inspect(host, volume, said[name]), said[name])
+        if name in said
+        else volume
         for name, volume in seen.items()
     }
 

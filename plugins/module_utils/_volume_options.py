@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import typing as t
 import urllib.parse
 
 from . import _image_options, _options, _size
 from ._host import Reader
-from ._model import Cipher, Encryption, Ivgen, Permissions, Secret, Volume
+from ._model import Cipher, Encryption, Ivgen, Permissions, Secret, Seed, Volume
 from ._options import Params, Spec
 from ._volumes.base import Wanted
 from ._volumes.content import Origin
@@ -84,6 +85,18 @@ ENCRYPTION: Spec = {
         },
     }
 }
+CLOUD_INIT: Spec = {
+    "cloud_init": {
+        "type": "dict",
+        # Not no_log, because then all words of it would be taken out of every text.
+        "options": {
+            "user_data": {"type": "raw"},
+            "meta_data": {"type": "raw"},
+            "network_config": {"type": "raw"},
+        },
+    }
+}
+_SEEDED = ("name", "state", "format", "cloud_init", *_options.OWNERSHIP)  # what a seed has
 _VOLUME: Spec = {
     "name": {"type": "str", "aliases": ["volume"]},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -93,6 +106,7 @@ _VOLUME: Spec = {
     **_image_options.IMAGE,
     **_options.OWNERSHIP,
     **ENCRYPTION,
+    **CLOUD_INIT,
     **WIPE,
     **CONTENT,
 }
@@ -159,6 +173,7 @@ def _row_faults(params: Params, where: str = "") -> t.Iterator[str]:
             faults.append("wipe: belongs to state absent, and state is present")
     faults += _content_faults(params)
     faults += _encryption_faults(params)
+    faults += _seed_faults(params)
     if params.get("name") is None:
         faults += _nameless_faults(params)
     yield from (f"{where}{fault}" for fault in faults)
@@ -198,6 +213,40 @@ def _source_faults(source: Params) -> t.Iterator[str]:
             yield f"checksum: {kind!r} is none of {', '.join(sizes)}, which come before a colon"
         elif not re.fullmatch(f"[0-9a-fA-F]{{{2 * sizes[kind]}}}", digits):
             yield f"checksum: a {kind} has {2 * sizes[kind]} hexadecimal digits"
+
+
+def _seed_faults(params: Params) -> t.Iterator[str]:
+    said = params.get("cloud_init")
+    if not isinstance(said, dict):
+        return
+    for key, value in said.items():
+        if not isinstance(value, (str, dict, type(None))):
+            yield f"cloud_init.{key}: is neither a text nor a mapping"
+    if params.get("format") not in (None, "iso", "raw"):
+        yield "format: a seed is an iso"
+    given = [key for key in _VOLUME if params.get(key) is not None and key not in _SEEDED]
+    yield from (f"{key}: a seed has all that it needs from cloud_init" for key in given)
+
+
+def _seed(row: Params) -> Seed | None:
+    """The files of a seed; JSON is YAML."""
+    said = row["cloud_init"]
+    if said is None:
+        return None
+    meta = said["meta_data"]
+    texts = {
+        "meta-data": _text({"instance-id": row["name"]} if meta is None else meta),
+        "user-data": _text(said["user_data"] or "", "#cloud-config\n"),
+    }
+    if said["network_config"] is not None:
+        texts["network-config"] = _text(said["network_config"])
+    return Seed(tuple((name, text.encode()) for name, text in sorted(texts.items())))
+
+
+def _text(said: t.Any, begin: str = "") -> str:
+    if isinstance(said, str):
+        return said
+    return begin + json.dumps(said, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _encryption_faults(params: Params) -> t.Iterator[str]:
@@ -245,11 +294,12 @@ def wanted(host: Reader, row: Params, there: Volume | None, pool: str, sent: Par
         row["state"] == "present",
         _size.parse(row["capacity"]) if row["capacity"] else None,
         _size.parse(row["allocation"]) if row["allocation"] else None,
-        row["format"] or "",
+        row["format"] or ("iso" if row["cloud_init"] else ""),
         _options.permissions(host, row, Permissions(), mode),
         _image_options.target(row),
         _image_options.below(row, pool),
         encryption=_encryption(row),
+        seed=_seed(row),
         wipe=row["wipe"] or "",
         origin=_origin(row, pool, sent),
     )

@@ -11,6 +11,7 @@ import errno
 import io
 import os
 import re
+import shutil
 import typing as t
 
 from . import _inside
@@ -23,6 +24,7 @@ from ._host import (
     MIB,
     SECRET,
     SECTOR,
+    SEEDS,
     Exec,
     HostError,
     Partly,
@@ -34,7 +36,7 @@ from ._host import (
     read_ends,
 )
 from ._job import Tally
-from ._model import Claim, Device, File, Filling, NewVolume, Place
+from ._model import Claim, Device, File, Filling, NewVolume, Place, Seed
 from ._streams import Fetch
 
 # Commands that destroy nothing, by how they begin.  All others need a claim.
@@ -411,6 +413,29 @@ class Writer(Reader):
         """Makes a file with a tool, which finds it at `HERE`."""
         with self._new(place, name) as making:
             self._tool(argv, making.path, f"{place.path}/{name}", key)
+
+    def make_seed(self, place: File, name: str, argv: t.Sequence[str], seed: Seed) -> None:
+        """Makes a file with a tool, of files that it finds in `SEEDS`, where only root can look."""
+        with self._new(place, name) as making:
+            shutil.rmtree(SEEDS, ignore_errors=True)  # what an interruption left
+            os.mkdir(SEEDS, 0o700)
+            try:
+                for file, content in seed.files:
+                    with open(f"{SEEDS}/{file}", "wb") as new:
+                        new.write(content)
+                self._tool(argv, making.path, f"{place.path}/{name}")
+            finally:
+                shutil.rmtree(SEEDS)
+
+    def exchange(self, seen: File, place: File) -> None:
+        """Gives a finished file the name and the permissions of another one, which goes."""
+        making = self._making.pop(seen.path)
+        with self._looking(seen.path):
+            try:
+                making.exchange(seen)
+            except OSError:
+                making.discard()
+                raise
 
     @contextlib.contextmanager
     def _new(self, place: File, name: str) -> t.Iterator[_inside.Making]:

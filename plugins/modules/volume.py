@@ -221,6 +221,26 @@ options:
           - auto
           - never
         default: auto
+  cloud_init:
+    description:
+      - Makes a seed for cloud-init, a small CD with the label C(cidata), as its data source NoCloud finds it. The O(format) is V(iso).
+      - It has a size of its own, so that neither O(capacity) nor what else describes content is given.
+      - Equal content is no change, whatever tool made the seed. Other content replaces it. The new seed is made aside and takes the
+        name, the owner and the mode of the old one, all at once.
+      - A seed that a guest has open is not replaced, and a file that is no seed is never.
+      - What is in it is in no plan, result or log of the managed host. Where it holds secrets, C(no_log) keeps it from what the
+        controller shows of the task itself.
+    type: dict
+    suboptions:
+      user_data:
+        description: A text, which begins with C(#cloud-config) or C(#!), or a mapping, which is written as C(#cloud-config).
+        type: raw
+      meta_data:
+        description: A text or a mapping. If it is not given, C(instance-id) is the name of the volume.
+        type: raw
+      network_config:
+        description: A text or a mapping. If it is not given, there is none.
+        type: raw
   encryption:
     description:
       - Makes a volume that is encrypted with LUKS, a V(raw) or V(qcow2) file.
@@ -343,6 +363,7 @@ options:
     default: true
 requirements:
   - qemu-img (Debian C(qemu-utils)) to make images
+  - xorriso, genisoimage or mkisofs for O(cloud_init)
   - scrub for those patterns of O(wipe) that are its own
   - zstd to unpack what is compressed with it
   - lvm2 for the volumes of M(poolwright.storage.pool_logical)
@@ -411,6 +432,21 @@ EXAMPLES = r"""
     capacity: 1 GiB
     encryption:
       passphrase: "{{ vault_password }}"
+
+- name: A guest is told who it is when it boots for the first time
+  poolwright.storage.volume:
+    pool: images
+    name: web1-seed.iso
+    cloud_init:
+      user_data:
+        hostname: web1
+        ssh_authorized_keys:
+          - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGb9EcZuQ0aKk1mVJd0CqSjN1oX3mI0cF2tXb5H8rT9w admin@example.com
+      network_config:
+        version: 2
+        ethernets:
+          enp1s0:
+            dhcp4: true
 
 - name: The image goes, and what is in it is overwritten before
   poolwright.storage.volume:

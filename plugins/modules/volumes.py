@@ -150,6 +150,19 @@ options:
               - auto
               - never
             default: auto
+      cloud_init:
+        description: Makes a seed for cloud-init. See O(poolwright.storage.volume#module:cloud_init).
+        type: dict
+        suboptions:
+          user_data:
+            description: A text, which begins with C(#cloud-config) or C(#!), or a mapping, which is written as C(#cloud-config).
+            type: raw
+          meta_data:
+            description: A text or a mapping. If it is not given, C(instance-id) is the name of the volume.
+            type: raw
+          network_config:
+            description: A text or a mapping. If it is not given, there is none.
+            type: raw
       encryption:
         description: Makes an encrypted volume. See O(poolwright.storage.volume#module:encryption).
         type: dict
@@ -264,6 +277,7 @@ options:
     default: true
 requirements:
   - qemu-img (Debian C(qemu-utils)) to make images
+  - xorriso, genisoimage or mkisofs for O(volumes[].cloud_init)
   - scrub for those patterns of O(volumes[].wipe) that are its own
   - zstd to unpack what is compressed with it
   - lvm2 for the volumes of M(poolwright.storage.pool_logical)

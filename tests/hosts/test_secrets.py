@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) poolwright.storage contributors
-"""What nobody else is to read: volumes that are wiped before they go."""
+"""What nobody else is to read: encrypted volumes, seeds, and what is wiped before it goes."""
 
 from __future__ import annotations
 
@@ -80,5 +80,113 @@ def test_patterns_of_scrub(host: Driven, algorithm: str) -> None:
         task("volume", pool="images", name="web", capacity="1M", allocation="1M"),
         task("volumes", pool="images", volumes=[gone("web", algorithm)], allow=["delete"]),
         sh("ls -A /srv/secrets"),
+        task("pool_dir", name="images", state="deleted"),
+    )
+
+
+PASSPHRASE = "open, sesame é"
+OPENS = f"printf '{PASSPHRASE}' | cryptsetup open --test-passphrase --key-file - --type luks"
+OPTS = (
+    f"printf '{PASSPHRASE}' >/run/key; qemu-io -r --object secret,id=s,file=/run/key --image-opts"
+)
+
+
+def encrypted(name: str, **more: object) -> dict[str, object]:
+    return {"name": name, "encryption": {"passphrase": PASSPHRASE}, "capacity": "8M", **more}
+
+
+def test_encrypted_files(each_host: Driven) -> None:
+    serpent = {"cipher": {"name": "serpent", "size": 256, "mode": "xts", "hash": "sha512"}}
+    rows = [
+        encrypted("raw"),
+        encrypted("image", format="qcow2"),
+        encrypted("serpent", encryption={"passphrase": PASSPHRASE, **serpent}),
+    ]
+    grown = [{**row, "capacity": "12M"} for row in rows]
+    known = "2" if each_host.libvirt else "0"
+    secrets = "ls /etc/libvirt/secrets 2>/dev/null | grep -c base64"
+    four(
+        each_host,
+        task("pool_dir", **IMAGES),
+        task("volumes", pool="images", volumes=rows),
+        sh(f"{OPENS} /srv/secrets/raw && {OPENS} /srv/secrets/serpent && echo opens", "opens"),
+        sh("cryptsetup luksDump /srv/secrets/serpent | grep -c 'serpent$\\|sha512$'", "2"),
+        sh(
+            f"{OPTS} driver=luks,file.filename=/srv/secrets/raw,key-secret=s -c 'read 0 8M' | "
+            "head -1",
+            "read 8388608/8388608 bytes at offset 0",
+        ),
+        task("volumes", pool="images", volumes=grown),
+        sh(
+            f"{OPTS} driver=qcow2,file.filename=/srv/secrets/image,encrypt.key-secret=s -c "
+            "'read 8M 4M' | head -1; rm /run/key",
+            "read 4194304/4194304 bytes at offset 8388608",
+        ),
+        task("volume", pool="images", name="raw", state="absent", allow=["delete"]),
+        sh(secrets, known),
+        task("volume", pool="images", name="image", state="absent", allow=["delete"]),
+        task("volume", pool="images", name="serpent", state="absent", allow=["delete"]),
+        sh(secrets, "0"),
+        task("pool_dir", name="images", state="deleted"),
+    )
+
+
+def test_the_passphrase_is_nowhere(each_host: Driven) -> None:
+    each_host.tasks(task("pool_dir", **IMAGES))
+    make = task(
+        "volumes", pool="images", volumes=[encrypted("raw"), encrypted("i", format="qcow2")]
+    )
+    grow = task("volume", pool="images", **encrypted("i", format="qcow2", capacity="9M"))
+    for result in each_host.tasks(make, grow):
+        assert "sesame" not in str(result)
+    assert each_host.sh("grep -rl sesame /run /tmp /srv/secrets /var/log", check=False) == ""
+    names = ["raw", "i"]
+    rows = [{"name": name, "state": "absent"} for name in names]
+    each_host.tasks(
+        task("volumes", pool="images", volumes=rows, allow=["delete"]),
+        task("pool_dir", name="images", state="deleted"),
+    )
+
+
+def test_libvirt_opens_what_is_encrypted(libvirt_host: Driven) -> None:
+    """The secret is found by the path of the volume, and no wrong passphrase takes its place."""
+    libvirt_host.tasks(
+        task("pool_dir", **IMAGES), task("volume", pool="images", **encrypted("raw"))
+    )
+    [info] = libvirt_host.tasks(task("volume_info", pool="images"))
+    [found] = info["volumes"]
+    uuid = found["encryption"]["secret"]["uuid"]
+    assert libvirt_host.sh("virsh secret-list | grep -c 'volume */srv/secrets/raw'").strip() == "1"
+    told = libvirt_host.sh("virsh vol-dumpxml --pool images --vol raw")
+    assert f"uuid='{uuid}'" in told
+    assert f"<capacity unit='bytes'>{found['capacity']}</capacity>" in told
+    other = task("volume", pool="images", **encrypted("raw", encryption={"passphrase": "wrong"}))
+    [[_, failed]] = libvirt_host.drive("refused", tasks=[other])["answers"]
+    assert "Invalid password" in failed["msg"]
+    libvirt_host.tasks(
+        task("volume", pool="images", name="raw", state="absent", allow=["delete"]),
+        task("pool_dir", name="images", state="deleted"),
+    )
+    assert "/srv/secrets" not in libvirt_host.sh("virsh secret-list")
+
+
+def seed(**more: object) -> dict[str, object]:
+    said = {"user_data": {"hostname": "web1"}, "meta_data": "instance-id: one\n", **more}
+    return {"name": "web1.iso", "cloud_init": said}
+
+
+@on_one_host
+def test_seeds(each_host: Driven) -> None:
+    mount = "mount -o loop,ro /srv/secrets/web1.iso /mnt && cat /mnt/*; umount /mnt"
+    four(
+        each_host,
+        task("pool_dir", **IMAGES),
+        task("volumes", pool="images", volumes=[seed()]),
+        sh(mount, 'instance-id: one\n#cloud-config\n{\n  "hostname": "web1"\n}'),
+        sh("blkid -o value -s LABEL /srv/secrets/web1.iso", "cidata"),
+        task("volumes", pool="images", volumes=[seed(user_data="#!/bin/sh\n")]),
+        task("volumes", pool="images", volumes=[{**seed(network_config={}), "mode": "0640"}]),
+        sh("stat -c %a /srv/secrets/web1.iso; ls -A /srv/secrets", "640\nweb1.iso"),
+        task("volume", pool="images", name="web1.iso", state="absent", allow=["delete"]),
         task("pool_dir", name="images", state="deleted"),
     )

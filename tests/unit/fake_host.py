@@ -321,6 +321,10 @@ class FakeHost(Reader):
             if said is not None
         }
 
+    def content(self, seen: File, most: int) -> bytes:
+        inside = self._inside(seen.path) or {}
+        return _seed(inside["seed"]) if "seed" in inside else b""
+
     def ends(self, device: str) -> str:
         return "noise" if self._disk(device).get("noise") else ZEROS
 
@@ -585,7 +589,31 @@ def _segment(device: str, name: str, said: Said) -> dict[str, str]:
     return {**row, **sizes, "seg_size": size, "devices": places}
 
 
+def _seed(said: t.Mapping[str, str]) -> bytes:
+    """A CD with files in its first directory, of which only Joliet has the names."""
+    image, names = bytearray(24 * 2048), [*said]
+    image[16 * 2048 : 16 * 2048 + 7] = b"\1CD001\1"
+    image[16 * 2048 + 40 : 16 * 2048 + 72] = b"cidata".ljust(32)
+    image[17 * 2048 : 17 * 2048 + 7] = b"\2CD001\1"
+    image[17 * 2048 + 88 : 17 * 2048 + 91] = b"%/E"
+    struct.pack_into("<I4xI", image, 17 * 2048 + 158, 20, 2048)
+    image[18 * 2048 : 18 * 2048 + 7] = b"\xffCD001\1"
+    place = 20 * 2048
+    for number, name in enumerate(["\0", "\1", *names]):
+        text = name.encode("utf-16-be") if number > 1 else name.encode()
+        row = bytearray(33) + text + b"\0" * (1 - len(text) % 2)
+        row[0], row[25], row[32] = len(row), 2 * (number < 2), len(text)
+        content = said.get(name, "").encode()
+        struct.pack_into("<I4xI", row, 2, len(image) // 2048, len(content))
+        image[place : place + len(row)] = row
+        place += len(row)
+        image += content.ljust(-(-len(content) // 2048) * 2048, b"\0")
+    return bytes(image)
+
+
 def _header(said: t.Mapping[str, t.Any]) -> bytes:
+    if "seed" in said:
+        return _seed(said["seed"])
     if said.get("format") == "luks":
         words = (b"LUKS\xba\xbe", 1, b"aes", b"xts-plain64", b"sha256", 4040, 64)
         slots = struct.pack(">I44x", 0x00AC71F3) + bytes(7 * 48)

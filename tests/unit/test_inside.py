@@ -123,6 +123,45 @@ def test_a_tool_gets_the_file_and_no_name(place: File) -> None:
     assert {argv[1].rpartition("/")[0] for argv in heard.commands} == {f"/proc/{os.getpid()}/fd"}
 
 
+@pytest.mark.parametrize("cannot", [(), ("_renamed",)])
+def test_a_new_file_takes_the_place_of_another(
+    writer: Writer, place: File, monkeypatch: pytest.MonkeyPatch, cannot: t.Sequence[str]
+) -> None:
+    def unknown(*_words: t.Any) -> None:
+        raise OSError(errno.EINVAL, "no such thing here")
+
+    for way in cannot:
+        monkeypatch.setattr(_inside, way, unknown)
+    web = Path(place.path, "web")
+    web.write_text("old")
+    web.chmod(0o640)
+    writer.make_file(place, "web", MIB, 0)
+    writer.exchange(known(web), place)
+    assert os.listdir(place.path) == ["web"]
+    assert (web.stat().st_size, web.stat().st_mode & 0o777) == (MIB, 0o640)
+
+
+def test_what_came_in_between_keeps_its_name(
+    writer: Writer, place: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web, renamed = Path(place.path, "web"), _inside._renamed
+    web.write_text("old")
+    seen = known(web)
+
+    def late(*words: t.Any) -> None:
+        if web.read_text() == "old":
+            web.rename(Path(place.path, "moved"))
+            web.write_text("mine")
+        renamed(*words)
+
+    monkeypatch.setattr(_inside, "_renamed", late)
+    writer.make_file(place, "web", MIB, 0)
+    with pytest.raises(HostError, match="something else by now"):
+        writer.exchange(seen, place)
+    assert sorted(os.listdir(place.path)) == ["moved", "web"]
+    assert web.read_text() == "mine"
+
+
 def test_zeros_are_written_where_data_are(writer: Writer, place: File) -> None:
     web = Path(place.path, "web")
     with web.open("wb") as file:

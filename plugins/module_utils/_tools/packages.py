@@ -20,6 +20,7 @@ _PROGRAMS = {
     "exfatprogs": "mkfs.exfat",
     "f2fs-tools": "mkfs.f2fs",
     "fdisk": "sfdisk",
+    "genisoimage": "genisoimage mkisofs",
     "gfs2-utils": "mkfs.gfs2",
     "glusterfs-client": "mount.glusterfs",
     "hfsprogs": "mkfs.hfsplus",
@@ -42,6 +43,7 @@ _PROGRAMS = {
     "udftools": "mkfs.udf",
     "util-linux": "blkdiscard blkid fallocate partx wipefs",
     "xfsprogs": "mkfs.xfs",
+    "xorriso": "xorriso",
 }
 # What the role host installs.
 _ROLES = frozenset(
@@ -49,6 +51,7 @@ _ROLES = frozenset(
         *("cifs-utils", "dosfstools", "e2fsprogs", "fdisk", "libvirt-clients", "lvm2", "mount"),
         *("multipath-tools", "nfs-common", "open-iscsi", "parted", "qemu-utils", "util-linux"),
         "xfsprogs",
+        "xorriso",
     ]
 )
 PACKAGES = {program: package for package, all_ in _PROGRAMS.items() for program in all_.split()}

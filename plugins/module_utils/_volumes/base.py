@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._host import Node, Reader
-from .._model import Backing, Encryption, Permissions, Refused, Source, Target, Volume
+from .._model import Backing, Encryption, Permissions, Refused, Seed, Source, Target, Volume
 from .._plan import Steps
 from .._size import Size, show
 from .._tools import files
@@ -45,6 +45,7 @@ class Wanted:
     target: Target = field(default_factory=Target)
     below: Below | None = None
     encryption: Encryption | None = None
+    seed: Seed | None = None
     wipe: str = ""  # how what it holds is made unreadable before it goes
     origin: Origin | None = None
     content: Source | None = None
@@ -79,7 +80,9 @@ class Room:
 
 
 class Volumes(abc.ABC):
-    """Volumes of one pool.  ``look`` looks; the others are pure."""
+    """Volumes of one pool.  ``look`` and ``inspect`` look; the others are pure."""
+
+    seeds = False  # whether a volume can be a seed
 
     images: t.ClassVar[bool] = False  # they can be
 
@@ -147,6 +150,14 @@ class Volumes(abc.ABC):
     def told(self, there: Volume, wanted: Wanted) -> Volume:
         """A volume that is there, as it is if what the task says of its content is true."""
         return there
+
+    def inspect(self, host: Reader, there: Volume, wanted: Wanted) -> Volume:
+        """A volume with what is looked at only where the task asks for it."""
+        return there
+
+    def reseed(self, there: Volume, wanted: Wanted) -> Steps:
+        """Makes a seed that is there one of what is wanted."""
+        return iter(())
 
     def unlock(self, seen: Volume) -> Steps:
         """A step that fails where a volume is not opened by the passphrase that comes with it."""

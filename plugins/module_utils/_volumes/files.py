@@ -24,13 +24,14 @@ from .._model import (
     Permissions,
     Place,
     Refused,
+    Seed,
     Source,
     Target,
     Volume,
 )
 from .._plan import Action, Steps, call
 from .._size import round_up, show
-from .._tools import files, filling, fs, luks, qemu_img, wipe
+from .._tools import files, filling, fs, iso, luks, packages, qemu_img, wipe
 from . import base, content
 
 # A file is made under such a name, of the host, its boot and chance.
@@ -41,6 +42,8 @@ _QEMU_IMG = "qemu-img, which package qemu-utils (Debian) or qemu-img (others) ha
 
 
 class Files(base.Volumes):
+    seeds = True
+
     images = True
 
     def __init__(self, path: str) -> None:
@@ -56,13 +59,14 @@ class Files(base.Volumes):
         self._space = (0, 0)
         self._cow = False  # the file system copies on write, where it is not told not to
         self._tool = False
+        self._seeder: tuple[str, ...] = ()
         self._holding: frozenset[str] = frozenset()
         self._names: dict[str, str] = {}  # as the file system compares them
 
     def look(self, host: Reader, users: bool = False) -> list[Volume]:
         self._space = host.space(self.path)
         self._directory, self._stray = host.file(self.path), host.stray(self.path)
-        self._tool = host.has("qemu-img")
+        self._tool, self._seeder = host.has("qemu-img"), iso.tool(host)
         self._holding = fs.holding(host, self.path)
         self._cow = fs.mount_of(host.mounts(), host.real(self.path)).format == "btrfs"
         entries, maker, booted = host.entries(self.path), host.maker(), host.booted()
@@ -139,6 +143,27 @@ class Files(base.Volumes):
             return replace(told, strange="")
         return replace(there, probed=False) if format == there.format else there
 
+    def inspect(self, host: Reader, there: Volume, wanted: base.Wanted) -> Volume:
+        if wanted.seed and there.real and there.type == "file":
+            return replace(there, seed=iso.look(host, there.real))
+        return there
+
+    def _seed(self, wanted: base.Wanted, verb: str) -> Action:
+        if not self._seeder:
+            raise Refused(
+                f"Nothing was changed: to make the seed {wanted.name}, this host has none of "
+                f"xorriso, genisoimage and mkisofs. {packages.way(['xorriso'])}"
+            )
+        text = f"{verb} seed {wanted.name}"
+        seed = t.cast(Seed, wanted.seed)
+        return iso.make(self._place(), wanted.name, self._seeder, seed, text)
+
+    def reseed(self, there: Volume, wanted: base.Wanted) -> Steps:
+        if there.seed != wanted.seed and wanted.seed:
+            self._one_file(there)
+            yield self._seed(wanted, "make a new")
+            yield iso.exchange(self._place(), there, claims=_alone(there))
+
     def unlock(self, seen: Volume) -> Steps:
         self._has_tool(seen.name)
         yield qemu_img.unlock(self._place(), seen)
@@ -210,7 +235,9 @@ class Files(base.Volumes):
         if wanted.format == "dir":
             yield files.make_folder(self._place(), wanted.name, wanted.permissions)
             return
-        if wanted.content:
+        if wanted.seed:
+            yield self._seed(wanted, "make")
+        elif wanted.content:
             yield self._fill(wanted, wanted.content, capacity, allocation)
         else:
             yield self._make(wanted, capacity, allocation)
