@@ -179,8 +179,12 @@ def disks_like(host: Reader, device: Device) -> list[str]:
 
 
 def _identity(host: Reader, folder: str) -> str:
-    files = ("device/wwid", "wwid", "serial")
-    return next((text.strip() for f in files if (text := host.read(f"{folder}/{f}"))), "")
+    for file in ("device/wwid", "wwid", "serial"):
+        name = (host.read(f"{folder}/{file}") or "").strip()
+        if name:
+            # Cheap disks have one serial number for all; of different sizes they are not the same.
+            return f"{name} {host.read(f'{folder}/size')}" if file == "serial" else name
+    return ""
 
 
 def _mapped_partition(host: Reader, folder: str) -> int:

@@ -102,7 +102,10 @@ def look(host: Reader, pool: Pool, stage: str, same: Same) -> Unit:
 
 def _in_fstab(host: Reader) -> t.Iterator[Other]:
     for line in (host.read(FSTAB) or "").split("\n"):
-        fields = [re.sub(r"\\([0-7]{3})", _octal, field) for field in re.split(r"[ \t]+", line.strip(" \t"))]
+        fields = [
+            re.sub(r"\\([0-7]{3})", _octal, field)
+            for field in re.split(r"[ \t]+", line.strip(" \t"))
+        ]
         if len(fields) > 2 and fields[2] != "swap" and not line.strip().startswith("#"):
             words = (fields[3] if len(fields) > 3 else "").split(",")
             target = "/" + "/".join(part for part in fields[1].split("/") if part)
