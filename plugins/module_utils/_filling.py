@@ -69,7 +69,7 @@ class Filler:
                 self._lengthened(source, target, path)
             else:
                 size = self._caught(source, stack, place)
-                if wanted.format in PLAIN:
+                if not wanted.make:
                     target.truncate(size)
                     _reserve(target, wanted.allocation)
                 self._converted(source, path, size, lambda: _allocated(target))

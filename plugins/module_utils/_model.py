@@ -138,7 +138,8 @@ class Filling:
     ``read`` tells from the first bytes of a source its format and capacity, and raises `Refused`
     where it must not be used.  ``format`` is that of the volume, "" where it is the source's, and
     ``capacity`` 0 likewise.  Where ``alike`` a source of that format is copied as it is, and then
-    resized with ``grow``; else it is converted with ``convert`` into what ``make`` has made.
+    resized with ``grow``; else it is converted with ``convert`` into what ``make`` has made, which
+    the passphrase ``key`` opens.
     """
 
     name: str
@@ -152,9 +153,12 @@ class Filling:
     make: tuple[str, ...] = ()
     grow: tuple[str, ...] = ()
     convert: tuple[str, ...] = ()
+    key: str = field(default="", repr=False)
 
     def copies(self, format: str, capacity: int) -> bool:
         """Whether the bytes of a source of such a format and capacity become the volume's own."""
+        if self.key:
+            return False
         if (self.format or format) in PLAIN:
             return format in PLAIN
         same = self.alike and self.format in ("", format)

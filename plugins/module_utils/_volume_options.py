@@ -255,8 +255,6 @@ def _encryption_faults(params: Params) -> t.Iterator[str]:
         return
     if bool(said.get("passphrase")) == bool(said.get("secret")):
         yield "encryption: needs either passphrase or secret, and not both"
-    if params.get("clone_from") or params.get("source"):
-        yield "encryption: belongs to a volume that begins empty, without clone_from and source"
     if said.get("ivgen") and not said.get("cipher"):
         yield "encryption: ivgen belongs to a cipher, which is not given"
 

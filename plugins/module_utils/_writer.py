@@ -499,11 +499,13 @@ class Writer(Reader):
         def tool(
             argv: t.Sequence[str], words: Words, total: int, done: t.Callable[[], int]
         ) -> None:
-            argv = [_said(word, words) for word in argv]
-            with self.following(name, total, done) if total else contextlib.nullcontext():
-                code, output, errors = self._bounded(argv, "", 0)
+            with _whispered(filling.key) as whispered:
+                argv = [_said(word, {**words, KEY: whispered}) for word in argv]
+                with self.following(name, total, done) if total else contextlib.nullcontext():
+                    code, output, errors = self._bounded(argv, "", 0)
             if code:
                 told = {**shown, words.get(FROM, HERE): filling.source.shown}
+                told.update({whispered: SECRET} if filling.key else {})
                 raise HostError(_said(failed(argv, output, errors), told))
 
         def tell(done: int, total: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._host import FORMAT, FROM, HERE, SIZE, START
+from .._host import FORMAT, FROM, HERE, KEY, SECRET, SIZE, START
 from .._model import PLAIN, Claim, Device, File, Filling, Source
 from .._plan import Action, call
 from . import files
@@ -62,7 +62,7 @@ def _command(filling: Filling, made: str) -> str:
     source = filling.source
     known, target = source.format, files.quoted(made)
     flow = _flow(source)
-    if not known or filling.copies(known, source.capacity):
+    if (not known and not filling.key) or filling.copies(known, source.capacity):
         clone = "" if filling.reflink == "auto" else f"--reflink={filling.reflink} "
         copy = f"cp {clone}--sparse=always {files.quoted(source.path)} {target}"
         words = [f"{flow} >{target}" if flow else copy]
@@ -71,7 +71,7 @@ def _command(filling: Filling, made: str) -> str:
     words = [f"{flow} >SPOOL"] if flow else []
     path = "SPOOL" if flow else source.path
     size = str(filling.capacity or source.capacity or source.size)
-    said = {HERE: made, FROM: path, FORMAT: known, SIZE: size, START: "0"}
+    said = {HERE: made, FROM: path, FORMAT: known, SIZE: size, START: "0", KEY: SECRET}
     words += [_words(argv, said) for argv in (filling.make, filling.convert) if argv]
     return " && ".join(words)
 

@@ -331,11 +331,19 @@ def _size(capacity: int) -> str:
     return str(capacity) if capacity % 1024 else f"{capacity // 1024}K"
 
 
-def converting(format: str) -> tuple[str, ...]:
+def converting(format: str, encryption: Encryption | None = None) -> tuple[str, ...]:
     """The command that fills an image that has just been made.
 
     What the source is based on is not read, whatever it says of itself.
     """
+    if encryption:
+        # Where nothing has been written, what a raw file decrypts to is noise.
+        zero = ("--target-is-zero",) if format == "qcow2" else ()
+        driver = "luks" if format == "raw" else format
+        told = {"driver": driver, "file.filename": HERE, **luks.opened(format)}
+        target = ",".join(f"{key}={word}" for key, word in told.items())
+        words = (*zero, *luks.hand_over(), "--target-image-opts")
+        return (*_CONVERT, *words, f"json:{_ALONE}", target)
     return (*_CONVERT, "--target-is-zero", "-O", format, f"json:{_ALONE}", HERE)
 
 

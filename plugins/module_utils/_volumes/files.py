@@ -223,7 +223,7 @@ class Files(base.Volumes):
             return 0
         file, own = source.thing, self._directory
         beside = isinstance(file, File) and own is not None and file.device == own.device
-        shared = beside and fs.shares_blocks(self._holding)
+        shared = beside and fs.shares_blocks(self._holding) and not wanted.encryption
         return 0 if shared else min(source.allocation, capacity or source.allocation)
 
     def more(self, wanted: base.Wanted, there: Volume, capacity: int, allocation: int) -> int:
@@ -269,9 +269,12 @@ class Files(base.Volumes):
             )
 
     def _fill(self, wanted: base.Wanted, source: Source, capacity: int, allocation: int) -> Action:
-        name, format, origin = wanted.name, wanted.format, t.cast(content.Origin, wanted.origin)
-        place, made = self._place(), format in qemu_img.MADE
-        make = (*qemu_img.creating(format, 0, wanted.target), SIZE) if made else ()
+        name, format, target = wanted.name, wanted.format, wanted.target
+        own, origin = wanted.encryption, t.cast(content.Origin, wanted.origin)
+        if own:
+            format = self._encrypted(wanted, format or source.format)
+        kind = "luks" if own and format == "raw" else format
+        made = bool(own) or format in qemu_img.MADE
         how = content.filling(
             name,
             source,
@@ -279,17 +282,29 @@ class Files(base.Volumes):
             format=format,
             capacity=capacity,
             allocation=allocation,
-            alike=wanted.target == Target(),
+            alike=target == Target(),
             reflink=origin.reflink,
-            make=make,
+            make=(*qemu_img.creating(kind, 0, target, own), SIZE) if made else (),
             grow=qemu_img.growing(format or source.format or "qcow2"),
-            convert=qemu_img.converting(format),
+            convert=qemu_img.converting(format, own),
+            key=own.passphrase if own else "",
         )
         if not how.copies(source.format or format, source.capacity):
             self._has_tool(name)
-        kind = " ".join(filter(None, [format or source.format, "volume"]))
-        size = f" of {show(capacity)}" if capacity else ""
-        return filling.file(place, how, f"make {kind} {name}{size} from {source.shown}")
+        words = ["make", "encrypted" if own else "", format or source.format, "volume", name]
+        size = f"of {show(capacity)}" if capacity else ""
+        text = " ".join(filter(None, [*words, size, "from", source.shown]))
+        return filling.file(self._place(), how, text)
+
+    def _encrypted(self, wanted: base.Wanted, format: str) -> str:
+        """The format of an encrypted volume, which cannot wait for what its content has."""
+        if format not in _ENCRYPTED:
+            what = f"is a {format} image" if format else "is not there to tell its format"
+            raise Refused(
+                f"Nothing was changed: volume {wanted.name} is to be encrypted, and what it is "
+                f"filled with {what}. Write format: {' or '.join(_ENCRYPTED)}."
+            )
+        return format
 
     def source(self, seen: Volume) -> Source:
         self._one_file(seen)
