@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.module_utils.urls import open_url
-
 from ._streams import Wrong
 
 _AGENT = "poolwright.storage"
@@ -18,6 +16,8 @@ _LIMIT = 30  # seconds without a byte
 
 def fetch(url: str, headers: t.Mapping[str, str]) -> t.Any:
     """A response, as `_streams.Fetch`; proxies and certificates are those of get_url."""
+    from ansible.module_utils.urls import open_url  # only here, because it takes its time
+
     try:
         answer = open_url(url, headers=dict(headers), timeout=_LIMIT, http_agent=_AGENT)
     except Exception as error:

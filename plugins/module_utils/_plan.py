@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from ._host import HostError, Partly, Undone
 from ._model import Claim, Filling, Refused
-from ._writer import Writer
+
+if t.TYPE_CHECKING:
+    from ._writer import Writer
 
 RISKS = {
     "overwrite": "destroys what is on a device now",

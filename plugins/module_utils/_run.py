@@ -27,7 +27,9 @@ from ._plan import Action, Stopped, apply, deciding, guard, sentence, unsent
 from ._process import detach, execute, execute_within, locked
 from ._streams import Fetch
 from ._tools import packages
-from ._writer import Writer
+
+if t.TYPE_CHECKING:
+    from ._writer import Writer
 from ._xml import tree
 
 # What others call an option of ours.
@@ -300,11 +302,17 @@ def _performed(
         raise Unsent(unsent(seen.plan))
     if earnest and seen.plan:
         progress.begun = True
-        apply(seen.plan, Writer(module.execute, progress.tally, module.fetch))
+        apply(seen.plan, _writer(module, progress.tally))
         seen = _again(look, Reader(module.execute), seen.plan)
     for text in (*seen.warnings, *parting):
         module.warn(text)
     return {**seen.result, **result}
+
+
+def _writer(module: Module, tally: _job.Tally) -> Writer:
+    from ._writer import Writer  # only here, because it takes its time
+
+    return Writer(module.execute, tally, module.fetch)
 
 
 def equipped(host: Reader, plan: t.Sequence[Action]) -> None:
@@ -332,7 +340,7 @@ def _commands(arg: t.Any) -> t.Iterator[t.Sequence[str]]:
 def _rescanned(module: Module, look: t.Callable[[Reader], Look], seen: Look) -> Look:
     with deciding(seen.plan):
         guard(seen.plan, module.params["allow"])
-    apply(seen.rescan, Writer(module.execute))
+    apply(seen.rescan, _writer(module, _job.Tally()))
     fresh = look(Reader(module.execute))
     if fresh.volumes == seen.volumes:
         return fresh

@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import is_dataclass, replace
 from functools import partial
 
-from . import _lifecycle, _options, _registry, _results, _taking
+from . import _lifecycle, _options, _registry, _results
 from ._host import Reader
 from ._model import Pool, Refused, Seen, SourceHost, Stored, Volume
 from ._plan import deciding, joined
@@ -59,8 +59,11 @@ def _look(
     elif stored.pool:
         _nothing_else(host, backend.pool, stored.pool)
     found = _decided(backend, registry, stored, backend.probe(host), wish, left)
-    with deciding(found.plan):
-        _taking.judge(host, found.plan, others)
+    if found.plan:
+        from . import _taking  # only here, because it takes its time
+
+        with deciding(found.plan):
+            _taking.judge(host, found.plan, others)
     return found
 
 

@@ -10,7 +10,7 @@ import functools
 import typing as t
 from dataclasses import replace
 
-from . import _lifecycle, _options, _registry, _results, _taking, _volume_options
+from . import _lifecycle, _options, _registry, _results, _volume_options
 from ._contents import Contents, Find
 from ._fetch import fetch
 from ._host import Reader
@@ -92,8 +92,11 @@ class _Task:
         steps = self._steps(secrets, volumes, wanted, seen)
         plan = [*volumes.leftovers(), *joined(action for way in steps.values() for action in way)]
         plan += [*(volumes.settle() if plan else ()), *_told(registry, stored, seen.values(), plan)]
-        with deciding(plan):
-            _taking.judge(host, plan, registry.others(host, name))
+        if plan:
+            from . import _taking  # only here, because it takes its time
+
+            with deciding(plan):
+                _taking.judge(host, plan, registry.others(host, name))
         names = dict.fromkeys(wish.name for wish in (*named, *wanted))
         shown = [self._row(backend, each, steps.get(each), seen.get(each)) for each in names]
         return Look(tuple(plan), {"volumes": shown}, view=tuple(registry.refresh(name)))
