@@ -30,13 +30,13 @@ def options(
 
     ``row`` is the pool as results have it; ``params`` tell which libvirt was asked.
     """
-    pool = backend.pool
+    pool, told = backend.pool, backend.described(host, seen)
     found = {
         "name": pool.name,
-        **backend.described(host, seen),
+        **told,
         "uuid": _options.other(pool.uuid, _options.new_uuid(host, pool.name)),
         "state": "inactive" if seen and row["state"] == "inactive" else None,
-        "autostart": None if row["autostart"] else False,
+        "autostart": None if row["autostart"] or told.get("autostart") else False,
         **{
             key: _options.other(params[key], spec["default"])
             for key, spec in _options.LIBVIRT.items()

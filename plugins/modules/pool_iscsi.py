@@ -68,7 +68,8 @@ notes:
   - A password is written into the record's file and into libvirt's secret, which only root can read. It is never on a command line.
   - A session keeps the password that it began with. Another one needs a new login, and with it O(allow=interrupt).
   - O(autostart) is C(node.startup) in the record, with a libvirt daemon too, so that open-iscsi logs in and libvirt finds the session. The
-    service that does it (Debian C(open-iscsi.service)) has to be enabled.
+    service that does it (Debian C(open-iscsi.service)) has to be enabled. The record of a pool that libvirt has already stays as it is,
+    and libvirt logs in by its own mark, unless the target has a password of its own.
   - Asking, logging in and logging out end with an error if the server has not answered within 30 seconds.
   - O(state=absent) and O(state=deleted) remove the record and the interface that this module has made, and the libvirt secret. Those of
     others are left.

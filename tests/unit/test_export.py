@@ -164,6 +164,15 @@ def test_what_is_told(name: str) -> None:
     ]
 
 
+def test_a_group_that_lvm_activates_comes_back_by_itself() -> None:
+    """Without autostart a task would turn that off, and guests would miss their disks."""
+    case = next(case for case in DEFINED if case["kind"] == "logical" and case.get("plan") == [])
+    assert "autostart" not in looked({**case, "host": {**case["host"], "autostart": []}})[1]
+    groups = {k: {**v, "autoactivation": False} for k, v in case["host"]["groups"].items()}
+    host = {**case["host"], "autostart": [], "groups": groups}
+    assert looked({**case, "host": host})[1]["autostart"] is False
+
+
 def test_passwords_are_variables() -> None:
     pool = Pool("iscsi", "the san", auth=Auth("chap", "me"), hosts=(SourceHost("san", 3261),))
     backend = BACKENDS["iscsi"](pool, {})

@@ -63,7 +63,8 @@ class Backend(abc.ABC, t.Generic[S]):
         """The way back from `define`: the options of only this type that say this pool.
 
         What is empty or ``None`` needs not be said, as it is the default.  Where the definition
-        and what was ``seen`` differ, neither is said, so that both stay as they are.
+        and what was ``seen`` differ, neither is said, so that both stay as they are.  ``autostart``
+        is said where the storage comes back by itself, whatever libvirt's mark is.
         """
 
     @abc.abstractmethod

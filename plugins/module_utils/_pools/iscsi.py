@@ -338,6 +338,8 @@ class Iscsi(Backend[SeenTarget]):
             return
         record = seen.record if self.leaving else self._record(seen)
         wanted = "automatic" if autostart else "manual"
+        if daemon and self.kept and autostart and record and not record.chap.username_in:
+            return  # libvirt's own mark is enough for a pool of its own
         if record and record.values.get("node.startup") != wanted:
             yield iscsi.startup(record, wanted)
 

@@ -93,6 +93,7 @@ class Logical(Backend[SeenGroup]):
             "devices": sorted(members) or list(pool.devices),
             "volume_group": _options.other(pool.source, pool.name),
             **(_extent(group) if group else {}),
+            "autostart": bool(group and group.autoactivation),
         }
 
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
