@@ -51,12 +51,12 @@ def volume(backend: Backend[t.Any], there: Volume) -> Described | None:
     found = volumes.described(there) if volumes else None
     if found is None or (own and own.format != "luks"):
         return None
+    wrong = [*_volume_options.volume_faults({"pool": backend.pool.name, **found})]
     if own:
         secret = own.secrets[0] if own.secrets else None
         variable = _options.secret(backend.pool, f"{there.name}_passphrase")
         known = {"secret": secret.uuid or secret.usage} if secret else {"passphrase": variable}
         found = {**found, "encryption": known}
-    wrong = [*_volume_options.volume_faults({"pool": backend.pool.name, **found})]
     return None if wrong else found
 
 
@@ -81,8 +81,13 @@ def listed(pools: t.Iterable[t.Mapping[str, t.Any]]) -> list[Described]:
     return sorted(found, key=lambda item: (LAYERS.index(item["type"]), item["name"]))
 
 
+def _kept(told: Described) -> Described:
+    """A volume without its owner: libvirt gives a file to the guest that runs, and takes it back."""
+    return {key: value for key, value in told.items() if key not in ("owner", "group")}
+
+
 def _item(row: t.Mapping[str, t.Any]) -> Described:
     told = dict(row["options"])
     item = {"name": told.pop("name"), "type": row["type"], **told}
-    volumes = [each["options"] for each in row["volumes"] or () if each.get("options")]
+    volumes = [_kept(each["options"]) for each in row["volumes"] or () if each["options"]]
     return {**item, "volumes": volumes} if volumes and "state" not in item else item

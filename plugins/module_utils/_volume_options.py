@@ -255,6 +255,8 @@ def _encryption_faults(params: Params) -> t.Iterator[str]:
         return
     if bool(said.get("passphrase")) == bool(said.get("secret")):
         yield "encryption: needs either passphrase or secret, and not both"
+    if _options.is_placeholder(said.get("passphrase")):
+        yield f"encryption: passphrase is still {said['passphrase']}. Write the passphrase there"
     if said.get("ivgen") and not said.get("cipher"):
         yield "encryption: ivgen belongs to a cipher, which is not given"
 

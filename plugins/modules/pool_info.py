@@ -238,7 +238,8 @@ pools_list:
   description:
     - The pools as the role P(poolwright.storage.pools#role) takes them in O(poolwright.storage.pools#role:pools_list), in an order in
       which they can be made.
-    - A pool that runs has its volumes with it, if they can be made.
+    - A pool that runs has its volumes with it, if they can be made. Their owners are left out, because libvirt gives a file to the guest
+      that runs, and takes it back.
   returned: if O(volumes) is V(true)
   type: list
   elements: dict

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import replace
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils import (
     _registry,
     _results,
     _run_info,
+    _volume_options,
 )
 from ansible_collections.poolwright.storage.plugins.module_utils._host import HostError
 from ansible_collections.poolwright.storage.plugins.module_utils._model import (
@@ -106,6 +108,50 @@ def test_options_describe_the_pool(case: Case) -> None:
         assert new == replace(pool, devices=() if pool.type == "logical" else pool.devices)
 
 
+# Their volumes are smaller than what LVM has, or no volumes yet.
+ODD = (
+    "a partition that was not filled",
+    "a partition that was not filled, and is to be empty",
+    "a partition that was not filled goes",
+    "a partition that another host fills",
+    "a volume that was not finished is made anew",
+    "more volumes than the group may have",
+    "a thin pool is not resized",
+    "permissions of a volume that is not active",
+    "an inactive logical volume that another pool lives on is not removed",
+)
+VOLUMES = [case for case in CASES if case["kind"] not in BACKENDS and case["name"] not in ODD]
+
+
+def volumes(case: Case) -> list[dict[str, t.Any]]:
+    """What is told as the options of all volumes of the case's pool."""
+    host = FakeHost(case["host"])
+    name = case["task"].get("pool", "data")
+    stored = _registry.find(host, "auto", AUTO["libvirt_uri"]).look(host, name)
+    if stored.pool is None:
+        return []
+    backend = pools.backend(stored.pool, {})
+    found = (_describe.volume(backend, each) for each in backend.probe(host).volumes)
+    return [told for told in found if told]
+
+
+@pytest.mark.parametrize("case", VOLUMES, ids=[f"{c['kind']}: {c['name']}" for c in VOLUMES])
+def test_options_describe_the_volumes(case: Case) -> None:
+    try:
+        rows = volumes(case)
+    except (HostError, Refused):
+        return
+    if any("encryption" in row for row in rows):
+        told = [row["encryption"]["passphrase"] for row in rows if "encryption" in row]
+        assert all(re.fullmatch(r"{{ pools_data_\w+_passphrase }}", text) for text in told)
+        return  # with the right one in their place, `volume` looks whether it opens them
+    rows = [row for row in rows if "twin" not in row["name"]]  # each is based on the other
+    task = {**case["task"], "purge": False, "allow": []}
+    assert plan(case, {**task, "volumes": rows}) == plan(case, {**task, "volumes": []})
+    given = params(_volume_options.VOLUMES, {"pool": "data", "volumes": rows})
+    assert list(_volume_options.volumes_faults(given)) == []
+
+
 def test_most_hosts_are_left_alone() -> None:
     still = [case["kind"] for case in DEFINED if case.get("plan") == []]
     assert set(still) | {"mpath"} == set(BACKENDS)
@@ -185,7 +231,7 @@ def test_passwords_are_variables() -> None:
 
 
 def test_the_list_is_in_an_order_that_can_be_made() -> None:
-    volumes = [{"options": {"name": "v"}}]
+    volumes = [{"options": {"name": "v", "owner": "64055"}}, {"options": None}]
     rows: list[dict[str, t.Any]] = [
         {"type": "dir", "options": {"name": "b"}, "volumes": volumes},
         {"type": "dir", "options": {"name": "a", "state": "inactive"}, "volumes": volumes},
