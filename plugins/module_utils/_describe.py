@@ -82,7 +82,7 @@ def listed(pools: t.Iterable[t.Mapping[str, t.Any]]) -> list[Described]:
 
 
 def _kept(told: Described) -> Described:
-    """A volume without its owner: libvirt gives a file to the guest that runs, and takes it back."""
+    """A volume without its owner: libvirt gives files to guests that run, and takes them back."""
     return {key: value for key, value in told.items() if key not in ("owner", "group")}
 
 

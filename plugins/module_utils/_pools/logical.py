@@ -93,7 +93,7 @@ class Logical(Backend[SeenGroup]):
             "devices": sorted(members) or list(pool.devices),
             "volume_group": _options.other(pool.source, pool.name),
             **(_extent(group) if group else {}),
-            "autostart": bool(group and group.autoactivation),
+            "autostart": True if group and group.autoactivation else None,
         }
 
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
