@@ -221,7 +221,7 @@ class Pool:
     cow: str = ""  # yes, no
     hosts: tuple[SourceHost, ...] = ()
     devices: tuple[str, ...] = ()
-    part_separator: str = ""  # yes, no
+    part_separator: str = ""  # yes, no; of the first device, as libvirt uses no other's
     dir: str = ""
     adapter: Adapter | None = None
     source: str = ""  # source/name

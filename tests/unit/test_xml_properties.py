@@ -130,18 +130,18 @@ POOL = st.builds(
     refresh=st.sampled_from(["", "default", "capacity"]),
     config_options=some(st.tuples(WORD, WORD)),
 )
-ENCRYPTION = st.builds(
-    Encryption,
-    format=st.sampled_from(["luks", "luks2", "qcow", "default", "luks-any"]),
-    secrets=some(st.builds(Secret, usage=WORD) | st.builds(Secret, uuid=UUID), 2),
-    engine=st.sampled_from(["", "qemu", "librbd"]),
-    cipher=st.none() | st.builds(Cipher, WORD, st.integers(1, 4096), TEXT, TEXT),
-).flatmap(
-    lambda said: st.builds(
-        dataclasses.replace,
-        st.just(said),
-        ivgen=st.none() | st.builds(Ivgen, WORD, TEXT) if said.cipher else st.none(),
+OPENED = some(st.builds(Secret, usage=WORD) | st.builds(Secret, uuid=UUID), 2)
+ENGINE = st.sampled_from(["", "qemu", "librbd"])
+CIPHER = st.builds(Cipher, WORD, st.integers(1, 4096), TEXT, TEXT)
+ENCRYPTION = (
+    st.builds(
+        Encryption,
+        st.sampled_from(["luks", "luks2", "qcow", "default", "luks-any"]),
+        OPENED,
+        engine=ENGINE,
     )
+    | st.builds(Encryption, st.just("luks"), OPENED, CIPHER, engine=ENGINE)
+    | st.builds(Encryption, st.just("luks"), OPENED, CIPHER, st.builds(Ivgen, WORD, TEXT), ENGINE)
 )
 TIMES = st.just(()) | st.tuples(STAMP, STAMP, STAMP, STAMP).map(
     lambda said: tuple(zip(("atime", "mtime", "ctime", "btime"), said))

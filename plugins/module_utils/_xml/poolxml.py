@@ -82,7 +82,7 @@ _KNOWN: t.Mapping[str, t.Any] = {
     "features": {"cow": {"@state": None}},
     "source": {
         "host": {"@name": None, "@port": None},
-        "device": {"@path": None},
+        "device": {"@path": None, "@part_separator": None},
         "dir": {"@path": None},
         "adapter": {
             **{f"@{key}": None for key in ("type", "name", *_FC_HOST)},
@@ -148,7 +148,7 @@ def normal(pool: Pool) -> Pool:
         source=source,
         dir=common.tidy(pool.dir or ("/" if pool.type == "gluster" else "")),
         format=(pool.format or kind.format) if kind.format else "",
-        path="" if kind.network else place.get(pool.type, common.tidy(pool.path)),
+        path="" if kind.network else common.tidy(place.get(pool.type, pool.path)),
         permissions=Permissions() if kind.network else pool.permissions,
         part_separator=pool.part_separator if "devices" in kind.uses else "",
     )

@@ -99,7 +99,7 @@ def _write_place(
 
 
 def _write_encryption(target: Node, said: Encryption) -> None:
-    element = target.add("encryption").set(format=said.format, engine=said.engine)
+    element = target.add("encryption", paired=True).set(format=said.format, engine=said.engine)
     for secret in said.secrets:
         element.add("secret").set(type=secret.type, uuid=secret.uuid, usage=secret.usage)
     if said.cipher:
@@ -204,13 +204,18 @@ def _features(node: Node) -> tuple[str, ...]:
 def _encryption(node: Node | None) -> Encryption | None:
     if node is None:
         return None
-    cipher, ivgen = node.find("cipher"), node.find("ivgen")
-    if ivgen and not cipher:
-        raise node.wrong("an encryption with ivgen has a cipher as well")
-    return Encryption(
+    said = Encryption(
         format=common.must(node, "format"),
         engine=node.get("engine"),
         secrets=tuple(_secret(secret) for secret in node.all("secret")),
+    )
+    if said.format != "luks":  # of others, libvirt reads no more
+        return said
+    cipher, ivgen = node.find("cipher"), node.find("ivgen")
+    if ivgen and not cipher:
+        raise node.wrong("an encryption with ivgen has a cipher as well")
+    return replace(
+        said,
         cipher=_cipher(cipher) if cipher else None,
         ivgen=Ivgen(common.must(ivgen, "name"), ivgen.get("hash")) if ivgen else None,
     )
