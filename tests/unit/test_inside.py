@@ -112,6 +112,47 @@ def test_what_appears_meanwhile_is_never_replaced(
     assert sorted(os.listdir(pool)) == ["other", "web"]
 
 
+def test_a_file_is_made_of_zeros(writer: Writer, place: File) -> None:
+    size = MIB + 1000
+    writer.make_file(place, "web", size, size, zeros=True)
+    writer.publish(place, "web", "", -1, -1)
+    there = Path(place.path) / "web"
+    assert there.read_bytes() == bytes(size)
+    assert there.stat().st_blocks * 512 >= size
+
+
+def test_where_nothing_is_overwritten_in_place_no_file_is_left(
+    writer: Writer, place: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_words: t.Any) -> None:
+        raise OSError(errno.EOPNOTSUPP, "not here")
+
+    monkeypatch.setattr(_inside, "overwrite_in_place", refused)
+    with pytest.raises(HostError, match="web: not here"):
+        writer.make_file(place, "web", MIB, 0, nocow=True)
+    assert os.listdir(place.path) == []
+
+
+def test_folders(writer: Writer, place: File, tmp_path: Path) -> None:
+    pool = Path(place.path)
+    writer.make_folder(place, "new", "0751", -1, -1)
+    made = known(pool / "new")
+    assert (pool / "new").stat().st_mode & 0o777 == 0o751
+    with pytest.raises(HostError, match="new: File exists"):
+        writer.make_folder(place, "new", "0700", -1, -1)
+    (pool / "new" / "file").write_text("kept")
+    with pytest.raises(HostError, match="new: Directory not empty"):
+        writer.remove_folder(made, place)
+    (pool / "new").rename(pool / "old")
+    (pool / "new").symlink_to(tmp_path)
+    with pytest.raises(HostError, match="new: it is something else by now"):
+        writer.remove_folder(made, place)
+    (pool / "old" / "file").unlink()
+    writer.remove_folder(known(pool / "old"), place)
+    assert os.listdir(pool) == ["new"]
+    assert untouched(tmp_path)
+
+
 def test_a_tool_gets_the_file_and_no_name(place: File) -> None:
     heard = Heard()
     writer, pool = Writer(heard), Path(place.path)

@@ -115,8 +115,11 @@ def at(mounts: t.Sequence[Mount], target: str) -> Mount | None:
 
 def holding(host: Reader, path: str) -> frozenset[str]:
     """The format of the file system at a path, with its options; nothing where it is not told."""
-    node = host.node(path)
-    mounts = [m for m in host.mounts() if node and m.device == node.filesystem]
+    node, every = host.node(path), host.mounts()
+    mounts = [m for m in every if node and m.device == node.filesystem]
+    # The files of btrfs have another number than its mounts.
+    around = mount_of(every, host.real(path))
+    mounts += [around] if around.format == "btrfs" else []
     return frozenset(word for mount in mounts for word in (mount.format, *mount.options))
 
 

@@ -57,7 +57,6 @@ class Files(base.Volumes):
         self.foreign: list[str] = []  # unfinished files that this host does not make
         self._hidden: dict[str, str] = {}
         self._space = (0, 0)
-        self._cow = False  # the file system copies on write, where it is not told not to
         self._tool = False
         self._seeder: tuple[str, ...] = ()
         self._holding: frozenset[str] = frozenset()
@@ -68,7 +67,6 @@ class Files(base.Volumes):
         self._directory, self._stray = host.file(self.path), host.stray(self.path)
         self._tool, self._seeder = host.has("qemu-img"), iso.tool(host)
         self._holding = fs.holding(host, self.path)
-        self._cow = fs.mount_of(host.mounts(), host.real(self.path)).format == "btrfs"
         entries, maker, booted = host.entries(self.path), host.maker(), host.booted()
         self._leftovers = [e.file for e in entries if _left_by(maker, booted, e)]
         made = [e.name for e in entries if _MADE.fullmatch(e.name)]
@@ -180,7 +178,7 @@ class Files(base.Volumes):
         plain = wanted.format in ("", *PLAIN) and not wanted.encryption
         if wanted.format and wanted.format not in qemu_img.KNOWN:
             yield f"{wanted.name}: format {wanted.format} is none of {', '.join(qemu_img.KNOWN)}"
-        if wanted.target.nocow and not self._cow:
+        if wanted.target.nocow and "btrfs" not in self._holding:
             yield (
                 f"{wanted.name}: nocow is for pools on btrfs, and this one's file system does not "
                 "copy on write. Leave it out"
