@@ -473,6 +473,21 @@ EXAMPLES = r"""
       path: /srv/images/db1.img
       format: raw
 
+- name: There is a template for the disks of guests
+  poolwright.storage.volume:
+    pool: images
+    name: template.img
+    capacity: 1 GiB
+
+- name: A guest's disk keeps only what differs from the template
+  poolwright.storage.volume:
+    pool: images
+    name: web2.qcow2
+    format: qcow2
+    backing:
+      volume: template.img
+      format: raw
+
 - name: The pool goes, with the volumes that are left
   poolwright.storage.pool_dir:
     name: images
