@@ -560,11 +560,11 @@ class Reader:
         self, look: t.Callable[[], _T], whole: t.Callable[[_T], bool], limit: float
     ) -> _T:
         """What a look finds once it is ``whole``; after the limit what there is."""
-        deadline = time.monotonic() + limit
+        deadline, pause = time.monotonic() + limit, 0.001
         found = look()
         while not whole(found) and time.monotonic() < deadline:
-            time.sleep(0.1)
-            found = look()
+            time.sleep(pause)
+            found, pause = look(), min(2 * pause, 0.1)
         return found
 
     def within(self, what: str, look: t.Callable[[], _T]) -> _T:

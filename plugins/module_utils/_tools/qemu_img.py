@@ -51,6 +51,7 @@ class Image:
     clusters: int = 0  # where libvirt shows no cluster size, too
 
 
+_NOTHING = Image("")
 # What begins a name of a file that has a protocol before it.
 _FILES = ("file:", "host_device:")
 _DESCRIPTOR = b"# Disk DescriptorFile"  # of vmdk images that are in other files
@@ -137,11 +138,18 @@ def _strange_vmdk(header: bytes, image: Image) -> str:
     return f"is based on {files.shown(_text(parent[1]))}" if parent else ""
 
 
-def needs(host: Reader, path: str, entries: t.Sequence[Entry]) -> dict[str, tuple[File, ...]]:
+def all_of(entries: t.Sequence[Entry]) -> dict[str, Image]:
+    """What the entries of a directory are, by name."""
+    return {entry.name: read(entry.header) for entry in entries}
+
+
+def needs(
+    host: Reader, path: str, entries: t.Sequence[Entry], images: t.Mapping[str, Image]
+) -> dict[str, tuple[File, ...]]:
     """The files that images in a directory are based on, by name, as far as they are there."""
     wanted: dict[str, list[str]] = {}
     for entry in entries:
-        listed = names(entry.header, read(entry.header))
+        listed = names(entry.header, images[entry.name])
         folders = {path, (entry.real or entry.file).path.rpartition("/")[0]}
         wanted[entry.name] = [_joined(folder, name) for name in listed for folder in folders]
     there = host.leads({each for paths in wanted.values() for each in paths})
@@ -180,13 +188,17 @@ def is_on(image: Volume, backing: Backing) -> bool:
     return here and (plain or first.format == backing.format)
 
 
-def chains(host: Reader, folder: str, entries: t.Sequence[Entry]) -> dict[str, tuple[Link, ...]]:
+def chains(
+    host: Reader, folder: str, entries: t.Sequence[Entry], images: t.Mapping[str, Image]
+) -> dict[str, tuple[Link, ...]]:
     """The files that images in a directory are based on, in their order, by name."""
-    known = {f"{folder}/{e.name}": (e.real or e.file, e.header) for e in entries}
-    images = {f"{folder}/{entry.name}": read(entry.header) for entry in entries}
-    starts = {path: _next(path, image) for path, image in images.items() if image.backing_path}
-    found = _followed(host, starts, known)
-    return {path.rpartition("/")[2]: tuple(links) for path, links in found.items()}
+    known = {f"{folder}/{e.name}": (e.real or e.file, images[e.name]) for e in entries}
+    starts = {
+        name: _next(f"{folder}/{name}", image)
+        for name, image in images.items()
+        if image.backing_path
+    }
+    return {name: tuple(links) for name, links in _followed(host, starts, known).items()}
 
 
 def chain(host: Reader, path: str, format: str) -> tuple[Link, ...]:
@@ -194,7 +206,7 @@ def chain(host: Reader, path: str, format: str) -> tuple[Link, ...]:
     return tuple(_followed(host, {"": (path, format)}, {})[""])
 
 
-_Known = t.Dict[str, t.Tuple[File, bytes]]
+_Known = t.Dict[str, t.Tuple[File, Image]]
 
 
 def _followed(
@@ -205,11 +217,11 @@ def _followed(
     waiting = dict(starts)
     while waiting:
         asked = {path for path, _format in waiting.values() if path.startswith("/")}
-        known.update(host.headers(asked - set(known)))
+        begins = host.headers(asked - set(known))
+        known.update({path: (file, read(header)) for path, (file, header) in begins.items()})
         for key, (path, format) in tuple(waiting.items()):
             del waiting[key]
-            there, header = known.get(path, (None, b""))
-            image = read(header)
+            there, image = known.get(path, (None, _NOTHING))
             link = Link(path, format or (image.format if there else ""), there)
             again = there and any(same(each.file, there) for each in found[key])
             found[key].append(link)
@@ -250,7 +262,8 @@ def based(host: Reader, path: str) -> dict[str, tuple[File, ...]]:
     def look() -> list[Entry]:
         return [] if host.names(path) is None else host.entries(path)
 
-    found = needs(host, path, host.within(f"images in {path}", look))
+    entries = host.within(f"images in {path}", look)
+    found = needs(host, path, entries, all_of(entries))
     return {f"{path}/{name}": files for name, files in found.items() if files}
 
 

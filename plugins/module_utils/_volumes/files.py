@@ -75,18 +75,21 @@ class Files(base.Volumes):
         self._hidden = {e.name: e.hidden for e in entries if e.hidden}
         self._names = {fs.same_name(self._holding, e.name): e.name for e in entries}
         shown = [e for e in entries if e.node and not _MADE.fullmatch(e.name)]
-        self._look_below(host, shown)
-        return [self._volume(entry, host) for entry in shown]
+        images = qemu_img.all_of(shown)
+        self._look_below(host, shown, images)
+        return [self._volume(entry, images[entry.name], host) for entry in shown]
 
-    def _look_below(self, host: Reader, entries: t.Sequence[Entry]) -> None:
+    def _look_below(
+        self, host: Reader, entries: t.Sequence[Entry], images: t.Mapping[str, qemu_img.Image]
+    ) -> None:
         """What images are based on; a server that is dead is in the way of removals only."""
         try:
-            self._needs = qemu_img.needs(host, self.path, entries)
-            self._chains = qemu_img.chains(host, self.path, entries)
+            self._needs = qemu_img.needs(host, self.path, entries, images)
+            self._chains = qemu_img.chains(host, self.path, entries, images)
         except HostError as error:
             self._unknown = str(error)
 
-    def _volume(self, entry: Entry, host: Reader) -> Volume:
+    def _volume(self, entry: Entry, image: qemu_img.Image, host: Reader) -> Volume:
         node, path = t.cast(Node, entry.node), f"{self.path}/{entry.name}"
         names = [left for left in self._leftovers if left.inode == entry.file.inode]
         found = Volume(
@@ -106,7 +109,6 @@ class Files(base.Volumes):
         if node.kind == "dir":
             inside = tuple(host.names(entry.file.path) or ())
             return replace(found, type="dir", format="dir", inside=inside, data=bool(inside))
-        image = qemu_img.read(entry.header)
         payload = node.size - (image.encryption.offset if image.encryption else 0)
         capacity = max(0, payload) if image.capacity is None else image.capacity
         allocation, data = node.allocated, node.allocated > 0
