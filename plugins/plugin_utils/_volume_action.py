@@ -85,10 +85,13 @@ class VolumeAction(ActionBase):  # type: ignore[misc, unused-ignore]
     def _found(self, name: str) -> str:
         try:
             path = str(self._find_needle("files", name))
-        except AnsibleError as error:
-            raise AnsibleActionFail(f"Nothing was changed: source.upload: {error}") from error
+        except AnsibleError:
+            raise _refused(
+                f"{name!r} is not on the controller, neither in files/ of the role or beside the "
+                "playbook nor there itself. Correct it, or name a file of the host with source.path"
+            ) from None
         if not os.path.isfile(path):
-            raise AnsibleActionFail(f"Nothing was changed: source.upload: {path} is not a file.")
+            raise _refused(f"{path} is not a file")
         return path
 
     def _send(self, path: str) -> tuple[str, str]:
@@ -111,9 +114,9 @@ class VolumeAction(ActionBase):  # type: ignore[misc, unused-ignore]
     def _alone(self, uploads: t.Collection[str]) -> Result:
         """A task that nobody waits for."""
         if uploads:
-            raise AnsibleActionFail(
-                "Nothing was changed: source.upload: a task with async sends no files. Leave async "
-                "out, or send the file with a task before, and name it with source.path."
+            raise _refused(
+                "a task with async sends no files. Leave async out, or send the file with a task "
+                "before, and name it with source.path"
             )
         native = self._connection.has_native_async
         done: Result = self._execute_module(task_vars=self._vars, wrap_async=not native)
@@ -163,6 +166,12 @@ class VolumeAction(ActionBase):  # type: ignore[misc, unused-ignore]
 
     def _shows(self) -> bool:
         return bool(boolean(self._task.args.get("progress", True), strict=False))
+
+
+def _refused(why: str) -> AnsibleActionFail:
+    """The failure, with what every failure of the module has."""
+    facts: Result = {"changed": False, "plan": [], "done": [], "left": []}
+    return AnsibleActionFail(f"Nothing was changed: source.upload: {why}.", result=facts)
 
 
 def _sha256(path: str) -> str:
