@@ -405,7 +405,10 @@ def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> 
     own = there.capacity if there else like.capacity if like else 0
     step = volumes.grain(there, wish.format or (like.format if like else ""))
     step = round_up(step, 512 if wish.encryption else 1)  # a header of LUKS counts in sectors
-    capacity = _bytes(wish.capacity, room, wish, there, step) if wish.capacity else own
+    size, header = wish.capacity, volumes.header(wish)
+    if size and not size.relative:
+        size = replace(size, bytes=size.bytes + header)
+    capacity = _bytes(size, room, wish, there, step) if size else own
     capacity = round_up(capacity, step) if like else capacity
     return capacity, _bytes(wish.allocation, room, wish, there, 1)
 

@@ -462,13 +462,40 @@ class Writer(Reader):
         Of a logical volume ``begin`` is what device mapper's uuid begins with; of a partition, that
         has its name already, it is the mark in its first sector, which goes last.
         """
+        with self._or_undone(undo), self._looking(path), _alone(path) as file:
+            self._fill(file, path, begin, filling)
+
+    @contextlib.contextmanager
+    def _or_undone(self, undo: t.Sequence[t.Sequence[str]]) -> t.Iterator[None]:
         try:
-            with self._looking(path), _alone(path) as file:
-                self._fill(file, path, begin, filling)
+            yield
         except BaseException:
             for argv in undo:
                 self.run(argv)
             raise
+
+    def encrypt_device(
+        self,
+        seen: Device,
+        begin: str,
+        argv: t.Sequence[str],
+        key: str,
+        undo: t.Sequence[t.Sequence[str]] = (),
+    ) -> None:
+        """Encrypts a device that has nothing on it; one that is new goes where that fails.
+
+        ``begin`` is as in `fill_device`; a mark goes, because the header is written over it.
+        """
+        with self._or_undone(undo), self._looking(seen.path), _alone(seen.path) as file:
+            found = identify(file)
+            if seen.number:
+                self._compare(seen, *found)
+            self._is_made(file, seen.path, begin)
+            self._tool(argv, f"/proc/{os.getpid()}/fd/{file.fileno()}", seen.path, key)
+
+    def unlock(self, path: str, argv: t.Sequence[str], key: str) -> None:
+        """Lets a tool read what is encrypted, for which the passphrase has to be right."""
+        self._tool(argv, path, path, key)
 
     def finish_partition(self, device: Device, mark: str, filling: Filling) -> None:
         """Fills a partition that an interrupted run has left."""
@@ -483,13 +510,18 @@ class Writer(Reader):
             file.write(bytes(SECTOR))
             os.fsync(file.fileno())
 
-    def _fill(self, file: io.FileIO, path: str, begin: str, filling: Filling) -> None:
+    def _is_made(self, file: io.FileIO, path: str, begin: str) -> bool:
+        """Whether a device that has just been made has a mark; raises `HostError` of another."""
         number = identify(file)[0]
         uuid = self.read(f"/sys/dev/block/{number}/dm/uuid") or ""
         file.seek(0)
         marked = (file.read(SECTOR) or b"").rstrip(b"\0") == begin.encode()
         if not (marked or (begin.startswith("LVM-") and uuid.startswith(begin))):
             raise HostError(f"{path}: it is not what has just been made")
+        return marked
+
+    def _fill(self, file: io.FileIO, path: str, begin: str, filling: Filling) -> None:
+        marked = self._is_made(file, path, begin)
         there = f"/proc/{os.getpid()}/fd/{file.fileno()}"
         self._filler(filling, {there: path}).device(file, there, MIB if marked else 0)
 

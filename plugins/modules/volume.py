@@ -243,12 +243,14 @@ options:
         type: raw
   encryption:
     description:
-      - Makes a volume that is encrypted with LUKS, a V(raw) or V(qcow2) file.
+      - Makes a volume that is encrypted with LUKS, a V(raw) or V(qcow2) file, a logical volume or a partition.
       - What is there is never encrypted in place. A volume that is there without it, or with another cipher than is given, is an error.
         One that is there is not opened to try the passphrase, which would take seconds each time; only where libvirt is to get another
         passphrase than it has, that is tried first.
       - A raw file is O(capacity) and its header, and encrypted only to a task that says so, because a guest can encrypt its disk by
         itself. Without O(encryption) it is a raw disk, of the size of the file.
+      - To a logical volume or partition 2 MiB are added for the header, and RV(volume.capacity) is its size with that, as libvirt has
+        it. It is not filled when it is made. Only a file can have both O(encryption) and O(clone_from) or O(source).
       - Where libvirtd runs, a passphrase that is given becomes a libvirt secret, whose usage is the path of the volume in the pool's
         directory, so that guests need not name it. It is kept up to date, and removed with the volume.
       - The passphrase never is on a command line, in the environment or in a file on a disk but that of libvirt's secrets.

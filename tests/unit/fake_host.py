@@ -309,9 +309,16 @@ class FakeHost(Reader):
         return {path: file for path, file in found.items() if file}
 
     def head(self, path: str, unpack: bool) -> Head:
-        node, said = self.node(path), self._inside(path)
+        node, said = self.node(path), self._inside(path) or self._volume_said(path)
         assert node and said is not None, f"the case does not say what is in {path}"
         return Head(node, node.size, said.get("packed", "") if unpack else "", _header(said))
+
+    def _volume_said(self, path: str) -> Said | None:
+        """What a case says of a logical volume, or of a partition."""
+        group, name = path.split("/")[-2:]
+        found = self._get("groups").get(group, {}).get("volumes", {}).get(name)
+        parts = (disk.get("parts", {}).get(name) for disk in self._get("disks").values())
+        return found or next(filter(None, parts), None)
 
     def headers(self, paths: t.Collection[str]) -> dict[str, tuple[File, bytes]]:
         there = {path: self._inside(path) for path in paths}

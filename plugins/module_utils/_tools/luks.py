@@ -36,6 +36,12 @@ def read(header: bytes) -> Encryption | None:
     return _second(header) if version == 2 else None
 
 
+def seen(header: bytes, wanted: Encryption) -> Encryption | None:
+    """What begins with ``header``, with the passphrase that opens it."""
+    found = read(header)
+    return named(found, wanted) if found else None
+
+
 def named(there: Encryption, wanted: Encryption) -> Encryption:
     """What is there, with the passphrase that opens it."""
     return replace(there, secrets=wanted.secrets, passphrase=wanted.passphrase)
@@ -109,6 +115,8 @@ def opened(format: str) -> dict[str, str]:
 def faults(wanted: Encryption, there: Volume) -> t.Iterator[str]:
     """Why a volume that is there is not the encrypted one that is wanted."""
     found = there.encryption
+    if there.mark:
+        return
     if found is None:
         yield (
             f"{there.name}: is not encrypted, and encryption is wanted. What is there is never "

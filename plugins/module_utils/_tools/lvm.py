@@ -14,9 +14,9 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._host import Reader
-from .._model import UNFINISHED, Claim, Device, Filling, NewVolume, Refused, Volume
+from .._model import UNFINISHED, Claim, Device, Encryption, Filling, NewVolume, Refused, Volume
 from .._plan import Action, call, group_use, run
-from . import block, filling, wipe
+from . import block, filling, qemu_img, wipe
 
 _FIELDS = {
     "vg": "vg_uuid,vg_name,vg_size,vg_free,vg_extent_size,vg_autoactivation,vg_exported,"
@@ -325,6 +325,17 @@ def fill_volume(
     path, uuid = f"/dev/{group.name}/{name}", _device_uuid(group, "")
     facts = _claims(group, members)
     return filling.device(path, uuid, how, text, undo, facts["claims"], facts["frees"])
+
+
+def encrypt_volume(
+    group: Group, members: t.Sequence[Device], name: str, encryption: Encryption, size: int
+) -> Action:
+    """Encrypts a volume that has just been made under an unfinished name."""
+    device = Device(f"/dev/{group.name}/{name}", "")
+    # --yes: nothing is lost, because nobody has written to it.
+    undo = (("lvremove", "--yes", f"{group.name}/{name}"),)
+    begin, facts = _device_uuid(group, ""), _claims(group, members)
+    return qemu_img.encrypt(device, begin, encryption, size, undo, **facts)
 
 
 def extend_volume(

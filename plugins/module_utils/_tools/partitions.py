@@ -12,9 +12,9 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._host import HostError, Reader
-from .._model import Claim, Device, Filling
+from .._model import Claim, Device, Encryption, Filling
 from .._plan import Action, call, run
-from . import filling, wipe
+from . import filling, qemu_img, wipe
 
 # libvirt's names of labels where parted has another one.
 _PARTED = {"dos": "msdos"}
@@ -221,6 +221,15 @@ def fill(device: Device, number: int, path: str, mark: str, how: Filling, text: 
     """Gives a partition that has just been made its content."""
     undo = ("parted", "--script", device.path, "rm", str(number))
     return filling.device(path, mark, how, text, undo, _beside(device))
+
+
+def encrypt(
+    device: Device, number: int, path: str, mark: str, encryption: Encryption, size: int
+) -> Action:
+    """Encrypts a partition that has just been made."""
+    undo = (("parted", "--script", device.path, "rm", str(number)),)
+    new, claims = Device(path, ""), _beside(device)
+    return qemu_img.encrypt(new, mark, encryption, size, undo, claims=claims)
 
 
 def unmark(device: Device) -> Action:

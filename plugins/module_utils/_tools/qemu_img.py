@@ -17,7 +17,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .._host import FORMAT, FROM, HERE, KEY, SECRET, SIZE, START, Entry, Reader
-from .._model import PLAIN, Backing, Encryption, File, Link, Target, Volume
+from .._model import PLAIN, Backing, Device, Encryption, File, Link, Target, Volume
 from .._plan import Action, call
 from . import files, luks
 
@@ -397,12 +397,44 @@ def unlock(place: File, image: Volume) -> Action:
     """Opens an image, for which the passphrase has to be right, also while a guest has it."""
     format = "luks" if image.format == "raw" else image.format
     told = {"driver": format, "file.filename": HERE, **luks.opened(format)}
-    options = ",".join(f"{name}={value}" for name, value in told.items())
-    argv = ("qemu-img", "measure", "-U", *luks.hand_over(), "-O", "raw", "--image-opts", options)
+    argv = _measuring(told)
     key = image.encryption.passphrase if image.encryption else ""
     text = f"see that the passphrase opens volume {files.shown(image.name)}"
     shown = _shown(argv, image.path.replace(",", ",,"))
     return call(text, "work_on", image.file, place, argv, key, command=shown)
+
+
+def encrypting(encryption: Encryption, size: int) -> tuple[str, ...]:
+    """The command that makes a device of a size an encrypted one."""
+    return creating("luks", size - luks.ROOM, Target(), encryption)
+
+
+def encrypt(
+    device: Device,
+    begin: str,
+    encryption: Encryption,
+    size: int,
+    undo: t.Sequence[t.Sequence[str]] = (),
+    **facts: t.Any,
+) -> Action:
+    """Encrypts a device that has nothing on it, of which ``begin`` tells that it was made so."""
+    argv = encrypting(encryption, size)
+    args = (device, begin, argv, encryption.passphrase, *([tuple(undo)] if undo else ()))
+    text, shown = f"encrypt {device.path}", _shown(argv, device.path)
+    return call(text, "encrypt_device", *args, command=shown, **facts)
+
+
+def unlock_device(device: Device, encryption: Encryption) -> Action:
+    told = {"driver": "luks", "file.filename": HERE, **luks.opened("luks")}
+    argv = _measuring(told)
+    text = f"see that the passphrase opens {device.path}"
+    args = (device.path, argv, encryption.passphrase)
+    return call(text, "unlock", *args, command=_shown(argv, device.path))
+
+
+def _measuring(told: t.Mapping[str, str]) -> tuple[str, ...]:
+    options = ",".join(f"{name}={value}" for name, value in told.items())
+    return ("qemu-img", "measure", "-U", *luks.hand_over(), "-O", "raw", "--image-opts", options)
 
 
 def _opening(image: Volume) -> dict[str, str]:

@@ -151,6 +151,10 @@ class Volumes(abc.ABC):
         """A volume that is there, as it is if what the task says of its content is true."""
         return there
 
+    def header(self, wanted: Wanted) -> int:
+        """How many bytes of a volume are not what a guest sees."""
+        return 0
+
     def inspect(self, host: Reader, there: Volume, wanted: Wanted) -> Volume:
         """A volume with what is looked at only where the task asks for it."""
         return there

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import typing as t
+from dataclasses import replace
 
 from .._host import Reader
 from .._model import UNFINISHED, Device, Extent, Permissions, Refused, Source, Volume
 from .._plan import Steps
 from .._size import round_up, show
-from .._tools import block, files, lvm, wipe
+from .._tools import block, files, luks, lvm, qemu_img, wipe
 from . import base, content
 
 _THIN = ("t", "V")  # the first character of lv_attr: a thin pool, a volume of one
@@ -182,6 +183,8 @@ class LogicalVolumes(base.Volumes):
                 f"{name}: a logical volume takes all its space at once (a sparse one would "
                 "break when it is full), so leave allocation out"
             )
+        if wanted.encryption and wanted.origin:
+            yield f"{wanted.name}: only a file is encrypted while it is filled, and not a device"
         yield from self._there_faults(wanted)
 
     def _name_faults(self, name: str) -> t.Iterator[str]:
@@ -224,16 +227,32 @@ class LogicalVolumes(base.Volumes):
 
     def create(self, wanted: base.Wanted, capacity: int, allocation: int) -> Steps:
         group, name, source = self._there(), wanted.name, wanted.content
-        if source:
+        if source or wanted.encryption:
             name = lvm.unfinished_name(self.mark, name)
         yield lvm.create_volume(group, self.members, name, capacity, self.mark)
         if source:
             said = wanted.origin.format if wanted.origin else ""
             how = content.onto(wanted.name, source, said, capacity)
             yield lvm.fill_volume(group, self.members, name, how, source.shown)
+        elif wanted.encryption:
+            yield lvm.encrypt_volume(group, self.members, name, wanted.encryption, capacity)
+        if name != wanted.name:
             yield lvm.rename_volume(group, self.members, name, wanted.name)
         path = f"/dev/{self.name}/{wanted.name}"
         yield from files.permissions(path, wanted.permissions, Permissions())
+
+    def header(self, wanted: base.Wanted) -> int:
+        return luks.ROOM if wanted.encryption else 0
+
+    def inspect(self, host: Reader, there: Volume, wanted: base.Wanted) -> Volume:
+        if not wanted.encryption or not there.devices or not there.devices[0].number:
+            return there
+        header = host.head(there.path, unpack=False).header
+        return replace(there, encryption=luks.seen(header, wanted.encryption))
+
+    def unlock(self, seen: Volume) -> Steps:
+        if seen.encryption:
+            yield qemu_img.unlock_device(seen.devices[0], seen.encryption)
 
     def source(self, seen: Volume) -> Source:
         if not seen.devices or not seen.devices[0].number:

@@ -10,10 +10,21 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._host import MARK, MIB, Reader
-from .._model import UNFINISHED, Device, Extent, Filling, Permissions, Pool, Refused, Source, Volume
+from .._model import (
+    UNFINISHED,
+    Claim,
+    Device,
+    Extent,
+    Filling,
+    Permissions,
+    Pool,
+    Refused,
+    Source,
+    Volume,
+)
 from .._plan import Action, Steps
 from .._size import round_up, show
-from .._tools import block, files, filling, partitions
+from .._tools import block, files, filling, luks, partitions, qemu_img
 from . import base, content
 
 MAPS = "/dev/mapper"  # where the partitions of maps are
@@ -213,7 +224,7 @@ class Partitions(base.Volumes):
         space = self.room()
         named = []
         for wish in wanted:
-            size = wish.capacity.bytes if wish.capacity else 0
+            size = wish.capacity.bytes + self.header(wish) if wish.capacity else 0
             if wish.content and not wish.capacity:
                 size = wish.content.capacity
             count = round_up(size, self.step(""))
@@ -286,12 +297,20 @@ class Partitions(base.Volumes):
             yield f"{wanted.name}: only a dos partition table has an extended partition"
         elif wanted.format == "extended" and outer and f"{self.stem}{outer.number}" != wanted.name:
             yield f"{wanted.name}: {self.path} has an extended partition already"
-        if wanted.origin and wanted.format == "extended":
-            yield f"{wanted.name}: an extended partition has no content of its own"
+        yield from self._filled_faults(wanted)
         if self._others.get(wanted.name):
             yield f"{wanted.name}: another host has begun to fill it; if that is gone, remove it"
         if wanted.allocation and wanted.allocation != wanted.capacity:
             yield f"{wanted.name}: a partition takes all its space at once; leave allocation out"
+
+    def _filled_faults(self, wanted: base.Wanted) -> t.Iterator[str]:
+        """What is impossible of what is to be in a partition."""
+        if wanted.encryption and (wanted.format == "extended" or self.folder == MAPS):
+            yield f"{wanted.name}: an extended partition and one of a map are not encrypted"
+        if wanted.encryption and wanted.origin:
+            yield f"{wanted.name}: only a file is encrypted while it is filled, and not a device"
+        if wanted.origin and wanted.format == "extended":
+            yield f"{wanted.name}: an extended partition has no content of its own"
 
     def cost(self, wanted: base.Wanted, capacity: int, allocation: int) -> int:
         return capacity
@@ -310,13 +329,18 @@ class Partitions(base.Volumes):
             return
         part = self._space.placed[wanted.name]
         logical = self._space.label == "dos" and part.number >= _FIRST_LOGICAL
-        if wanted.content:
+        if wanted.content or wanted.encryption:
             self._marked.add(part.number)
         yield from self._cleared(part)
         yield partitions.make(self.device, self._space.label, part, logical)
         if wanted.content:
             yield partitions.settle()
             yield self._fill(wanted, wanted.content, part)
+        elif wanted.encryption:
+            yield partitions.settle()
+            path, size = f"{self.folder}/{wanted.name}", part.end - part.start
+            how = (self.device, part.number, path, self._mark)
+            yield partitions.encrypt(*how, wanted.encryption, size)
         if wanted.permissions != Permissions():
             # udev gives the node its own ones, and has to be done with it.
             yield partitions.settle()
@@ -335,6 +359,10 @@ class Partitions(base.Volumes):
     def finish(self, wanted: base.Wanted, seen: Volume, capacity: int) -> Steps:
         kernel = self.kernel.get(seen.number, ())
         if not seen.mark or not kernel:
+            return
+        if wanted.encryption:
+            claims = (Claim(kernel[0]),)
+            yield qemu_img.encrypt(kernel[0], seen.mark, wanted.encryption, capacity, claims=claims)
             return
         if not wanted.content:
             yield partitions.unmark(kernel[0])
@@ -355,6 +383,19 @@ class Partitions(base.Volumes):
         """Whether the place is free already, and not after a removal only."""
         free = self.table.free if self.table else ()
         return any(start <= part.start and part.end <= end for start, end in free)
+
+    def header(self, wanted: base.Wanted) -> int:
+        return luks.ROOM if wanted.encryption else 0
+
+    def inspect(self, host: Reader, there: Volume, wanted: base.Wanted) -> Volume:
+        if not wanted.encryption or not self.kernel.get(there.number):
+            return there
+        header = host.head(there.path, unpack=False).header
+        return replace(there, encryption=luks.seen(header, wanted.encryption))
+
+    def unlock(self, seen: Volume) -> Steps:
+        if seen.encryption:
+            yield qemu_img.unlock_device(self.kernel[seen.number][0], seen.encryption)
 
     def source(self, seen: Volume) -> Source:
         kernel = self.kernel.get(seen.number, ())
