@@ -38,7 +38,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Lines of YAML with the variable O(poolwright.storage.pools#role:pools_list).
+  description: Lines of YAML with the variable O(poolwright.storage.pools#role:main:pools_list).
   type: str
   sample: |
     pools_list:

@@ -197,7 +197,7 @@ pools:
       description:
         - The options that, given to the module of the type, describe the pool as it is. What is not required and is the default is left
           out. Null if the definition cannot be read, or the type is none that this collection makes.
-        - Passwords are not told. RV(pools[].options.chap) names the variables to fill, such as C({{ pools_NAME_chap_password }}).
+        - Passwords are not told. C(chap) names the variables to fill, such as C({{ pools_NAME_chap_password }}).
         - Permissions and mount options that are others in the definition than on the host are left out, so that both stay as they are.
       type: dict
     volumes:
@@ -236,7 +236,7 @@ pools:
       error: null
 pools_list:
   description:
-    - The pools as the role P(poolwright.storage.pools#role) takes them in O(poolwright.storage.pools#role:pools_list), in an order in
+    - The pools as the role P(poolwright.storage.pools#role) takes them in O(poolwright.storage.pools#role:main:pools_list), in an order in
       which they can be made.
     - A pool that runs has its volumes with it, if they can be made. Their owners are left out, because libvirt gives a file to the guest
       that runs, and takes it back.

@@ -71,7 +71,7 @@ sources:
       description:
         - Options of the module C(pool_TYPE) for a pool made from it, with a name that can be changed. Those of O(type=fs) and
           O(type=netfs) have a path where it is mounted; elsewhere the path is yours to choose.
-        - Passwords are not told; RV(sources[].options.chap) names the variables to fill.
+        - Passwords are not told; C(chap) names the variables to fill.
       type: dict
     capacity:
       description: Its size in bytes. Null if it is not known.
