@@ -134,7 +134,8 @@ class Filler:
         """The parts of a source by their places, without holes where it shows them."""
         total = source.size
         if source.file and not source.checked:
-            for start, end in _data(source.file, source.size):
+            first = self.source.start
+            for start, end in _data(source.file, first, first + source.size):
                 source.file.seek(start)
                 at = start
                 while at < end:
@@ -142,9 +143,9 @@ class Filler:
                     if not part:
                         text = f"{self.source.shown} has become shorter meanwhile"
                         raise _streams.Wrong(text)
-                    yield at, part
+                    yield at - first, part
                     at += len(part)
-                    self._tell(at, total)
+                    self._tell(at - first, total)
             self._tell(total, total)
             return
         at = 0
@@ -172,6 +173,7 @@ class Filler:
             HERE: path,
             FROM: _path(t.cast(t.BinaryIO, source.file)),
             FORMAT: source.format,
+            START: str(self.source.start),
             SIZE: str(size),
         }
         if wanted.make:
@@ -232,6 +234,8 @@ class Filler:
         except Refused as refusal:
             raise HostError(str(refusal).replace("Nothing was changed: ", "")) from refusal
         file, checked = None if packed else file, bool(wanted.checksum)
+        if wanted.count:
+            capacity = size = wanted.count
         return _Opened(file, self._named(parts), size, format, capacity, checked)
 
     def _parts(self, file: t.BinaryIO | None) -> Parts:
@@ -296,9 +300,8 @@ def _written(part: bytes) -> t.Iterator[tuple[int, int]]:
         yield start, len(part)
 
 
-def _data(file: t.BinaryIO, size: int) -> t.Iterator[tuple[int, int]]:
+def _data(file: t.BinaryIO, at: int, size: int) -> t.Iterator[tuple[int, int]]:
     """From where to where a file has data; what tells of no holes is data as a whole."""
-    at = 0
     while at < size:
         try:
             start = os.lseek(file.fileno(), at, os.SEEK_DATA)

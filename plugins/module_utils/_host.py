@@ -57,6 +57,7 @@ REHEARSING = (
     ("mkfs.ext3", "-n"),
     ("mkfs.ext4", "-n"),
     ("mkfs.xfs", "-N"),
+    ("qemu-img", "compare"),
 )
 
 LIMIT = 30  # seconds for what waits for a server
@@ -467,6 +468,17 @@ class Reader:
                 return read_ends(file)
 
         return self.within(device, look)
+
+    def same(self, path: str, start: int, count: int, other: str) -> bool:
+        """Whether so many bytes of what is at a path are those that another one begins with."""
+        with self._looking(path), _streams.opened(path) as one, _streams.opened(other) as two:
+            one.seek(start)
+            while count:
+                part = one.read(min(_streams.PART, count))
+                if not part or part != two.read(len(part)):
+                    return False
+                count -= len(part)
+        return True
 
     def marks(self, devices: t.Sequence[str]) -> dict[str, str]:
         """The marks of ours that are in the first sectors of devices, by the devices' paths."""

@@ -175,6 +175,15 @@ class Making:
         os.fsync(self._folder)
         self._open.close()
 
+    def replace(self, seen: File) -> None:
+        """Gives it the name of a file that was seen there, and takes that away."""
+        name = os.path.basename(seen.path)
+        os.fsync(self.file.fileno())
+        _same(os.stat(name, dir_fd=self._folder, follow_symlinks=False), seen)
+        os.rename(self._name, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        os.fsync(self._folder)
+        self._open.close()
+
     def discard(self) -> None:
         with self._open, contextlib.suppress(OSError):
             os.unlink(self._name, dir_fd=self._folder)

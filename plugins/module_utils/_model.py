@@ -129,6 +129,8 @@ class Source:
     capacity: int = 0
     size: int = 0
     allocation: int = 0
+    start: int = 0
+    count: int = 0
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class _Task:
         name = self.params["pool"]
         registry = _registry.find(host, self.params["libvirt"], self.params["libvirt_uri"])
         stored = registry.look(host, name)
-        backend, volumes = _active_pool(host, registry, name, stored.pool)
+        backend, volumes = active_pool(host, registry, name, stored.pool)
         seen = {volume.name: volume for volume in volumes.look(host, users=self._takes_away)}
         wanted, secrets = self._wanted(host, seen), self._secrets(host, registry, backend.pool)
         seen = secrets.named(_as_said(host, volumes, wanted, seen))
@@ -143,7 +143,7 @@ class _Task:
         @functools.lru_cache(None)
         def find(name: str) -> tuple[Volumes, t.Mapping[str, Volume]]:
             pool = registry.look(host, name).pool
-            volumes = _active_pool(host, registry, name, pool)[1]
+            volumes = active_pool(host, registry, name, pool)[1]
             return volumes, {volume.name: volume for volume in volumes.look(host)}
 
         return find
@@ -204,7 +204,7 @@ def _purged(wanted: t.Sequence[Wanted], seen: t.Iterable[Volume]) -> list[Wanted
     return [Wanted(volume.name, present=False) for volume in going if volume.name not in named]
 
 
-def _active_pool(
+def active_pool(
     host: Reader, registry: _registry.Registry, name: str, pool: Pool | None
 ) -> tuple[Backend[t.Any], Volumes]:
     """The pool and its volumes; raises `Refused` where they cannot be reached now."""

@@ -42,6 +42,11 @@ def compression(begin: bytes) -> str:
     return next((kind for kind, magic in _MAGIC.items() if begin.startswith(magic)), "")
 
 
+def opened(path: str) -> t.BinaryIO:
+    """What is at a path, to read; a buffer reads as much as is asked for."""
+    return open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+
+
 def read(file: t.BinaryIO) -> Parts:
     """All that is in a file, from where it stands."""
     while True:

@@ -133,6 +133,33 @@ VOLUMES: Spec = {
 }
 
 
+EXPORT: Spec = {
+    "pool": {"type": "str", "required": True},
+    "name": {"type": "str", "required": True, "aliases": ["volume"]},
+    "dest": {"type": "str", "required": True},
+    "format": {"type": "str", "choices": [f for f in FORMATS if f != "iso"]},
+    "offset": {"type": "str"},
+    "length": {"type": "str"},
+    **_options.OWNERSHIP,
+    **_options.ALLOW,
+    **_options.LIBVIRT,
+}
+
+
+def export_faults(params: Params) -> t.Iterator[str]:
+    yield from _options.libvirt_faults(params)
+    yield from _options.name_faults(params.get("pool"), "pool", _options.LONGEST_NAME)
+    yield from _options.name_faults(params.get("name"), "name", 255)
+    yield from _options.path_faults(params, "dest")
+    yield from _options.permission_faults(params)
+    if isinstance(params.get("dest"), str) and params["dest"].endswith("/"):
+        yield "dest: is the path of a file, and ends with a slash"
+    for key in ("offset", "length"):
+        yield from _options.size_faults(params, key)
+        if "%" in str(params.get(key)):
+            yield f"{key}: {params[key]!r} is a share; write bytes"
+
+
 def volume_faults(params: Params) -> t.Iterator[str]:
     yield from _options.libvirt_faults(params)
     yield from _options.name_faults(params.get("pool"), "pool", _options.LONGEST_NAME)

@@ -571,6 +571,18 @@ class Writer(Reader):
                 making.discard()
                 raise
 
+    def replace(self, place: File, seen: File, mode: str, owner: int, group: int) -> None:
+        """Gives a finished file its permissions and the name of one that is there, and goes."""
+        making = self._making.pop(seen.path)
+        with self._looking(seen.path):
+            try:
+                os.fchown(making.file.fileno(), owner, group)
+                os.fchmod(making.file.fileno(), int(mode or "0600", 8))
+                making.replace(seen)
+            except OSError:
+                making.discard()
+                raise
+
     def truncate(self, seen: File, place: File, size: int) -> None:
         with self._looking(seen.path), _inside.file(seen, place) as (file, _path):
             file.truncate(size)

@@ -72,6 +72,7 @@ MAY = {
     "_pools": {*BACKEND, "_pools"},
     "_taking": TOOLS,
     "_describe": {"_model", "_host", "_options", "_pools", "_volume_options"},
+    "_export": {"_host", "_model", "_plan", "_size", "_tools", "_volumes"},
     "_fetch": {"_streams"},
     "_contents": {"_model", "_host", "_volumes"},
     "_lifecycle": {"_model", "_plan", "_pools", "_registry", "_size", "_tools", "_volumes"},
@@ -87,7 +88,7 @@ MAY = {
         "_xml",
     },
 }
-RUNNERS = {"_run_pool", "_run_volumes", "_run_info"}
+RUNNERS = {"_run_pool", "_run_volumes", "_run_export", "_run_info"}
 
 
 def imports(path: Path) -> t.Iterator[str]:

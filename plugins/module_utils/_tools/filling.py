@@ -65,13 +65,23 @@ def _command(filling: Filling, made: str) -> str:
     if (not known and not filling.key) or filling.copies(known, source.capacity):
         clone = "" if filling.reflink == "auto" else f"--reflink={filling.reflink} "
         copy = f"cp {clone}--sparse=always {files.quoted(source.path)} {target}"
+        if source.count:
+            where = f"if={files.quoted(source.path)} of={target} skip={source.start}B"
+            copy = f"dd {where} count={source.count}B conv=sparse"
         words = [f"{flow} >{target}" if flow else copy]
         words += _grown(filling, made)
         return " && ".join(words)
     words = [f"{flow} >SPOOL"] if flow else []
     path = "SPOOL" if flow else source.path
     size = str(filling.capacity or source.capacity or source.size)
-    said = {HERE: made, FROM: path, FORMAT: known, SIZE: size, START: "0", KEY: SECRET}
+    said = {
+        HERE: made,
+        FROM: path,
+        FORMAT: known,
+        SIZE: size,
+        START: str(source.start),
+        KEY: SECRET,
+    }
     words += [_words(argv, said) for argv in (filling.make, filling.convert) if argv]
     return " && ".join(words)
 
@@ -79,7 +89,7 @@ def _command(filling: Filling, made: str) -> str:
 def _grown(filling: Filling, made: str) -> list[str]:
     """What gives a copy its capacity; of a source that is not known yet that is not known."""
     source, size = filling.source, str(filling.capacity)
-    if not source.format or filling.capacity <= source.capacity:
+    if not source.format or filling.capacity <= source.capacity or source.count:
         return []
     if source.format in PLAIN:
         return [f"truncate --size={size} {files.quoted(made)}"]

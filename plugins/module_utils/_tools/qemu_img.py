@@ -16,8 +16,8 @@ import struct
 import typing as t
 from dataclasses import dataclass
 
-from .._host import FORMAT, FROM, HERE, KEY, SECRET, SIZE, START, Entry, Reader
-from .._model import PLAIN, Backing, Device, Encryption, File, Link, Target, Volume
+from .._host import FORMAT, FROM, HERE, KEY, SECRET, SIZE, START, Entry, HostError, Reader
+from .._model import PLAIN, Backing, Device, Encryption, File, Link, Source, Target, Volume
 from .._plan import Action, call
 from . import files, luks
 
@@ -358,6 +358,29 @@ def converting(format: str, encryption: Encryption | None = None) -> tuple[str, 
         words = (*zero, *luks.hand_over(), "--target-image-opts")
         return (*_CONVERT, *words, f"json:{_ALONE}", target)
     return (*_CONVERT, "--target-is-zero", "-O", format, f"json:{_ALONE}", HERE)
+
+
+def converting_part(format: str) -> tuple[str, ...]:
+    """The command that fills an image that has just been made with a part of another one."""
+    part = f'json:{{"driver":"raw","offset":{START},"size":{SIZE},"file":{_ALONE}}}'
+    return (*_CONVERT, "--target-is-zero", "-O", format, part, HERE)
+
+
+def alike(host: Reader, source: Source, path: str, format: str) -> bool:
+    """Whether a guest sees the same in an image, or in its part, and in the file at a path."""
+    told: dict[str, t.Any] = {
+        "driver": source.format,
+        "file.filename": source.path,
+        "backing": None,
+    }
+    if source.count:
+        told = {"driver": "raw", "offset": source.start, "size": source.count, "file": told}
+    other = {"driver": format, "file.filename": path, "backing": None}
+    both = (f"json:{json.dumps(each)}" for each in (told, other))
+    code, _output, errors = host.rehearse("qemu-img", "compare", "-U", *both)
+    if code > 1:
+        raise HostError(f"{path} cannot be compared with {source.shown}: {errors.strip()}")
+    return code == 0
 
 
 def converting_on() -> tuple[str, ...]:

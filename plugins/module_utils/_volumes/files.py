@@ -558,6 +558,14 @@ def _alone(seen: Volume) -> tuple[Claim, ...]:
     return (Claim(seen.real),) if seen.real else ()
 
 
+def leftovers(host: Reader, path: str) -> list[File]:
+    """The unfinished files of this host in a directory."""
+    if not any(_MADE.fullmatch(name) for name in host.names(path) or []):
+        return []
+    maker, booted = host.maker(), host.booted()
+    return [entry.file for entry in host.entries(path) if _left_by(maker, booted, entry)]
+
+
 def _left_by(maker: str, booted: int, entry: Entry) -> bool:
     """Whether an entry is an unfinished file of this host, on which no other task runs now.
 
