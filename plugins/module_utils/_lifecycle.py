@@ -221,6 +221,8 @@ def volume_faults(
         if wish.present:
             yield from volumes.faults(wish)
             yield from _file_faults(pool, volumes, wish)
+            if wish.lvm and not volumes.logical:
+                yield f"{wish.name}: lvm describes a logical volume, and pool {pool.name} has none"
             yield from _wish_faults(pool, volumes, wish, seen.get(wish.name), room)
 
 
@@ -239,7 +241,8 @@ def _wish_faults(
         yield from _seed_faults(volumes, wish, there)
         return
     sized = volumes.sized(wish.format)
-    if there is None and wish.capacity is None and wish.like is None and sized:
+    known = there or wish.capacity or wish.like or volumes.implied(wish)
+    if sized and not known:
         yield f"{wish.name}: is not there, and capacity does not say how large it is to be"
         return
     if there and wish.encryption:
@@ -376,6 +379,7 @@ def _want(
     if capacity != there.capacity:
         yield from _resize(volumes, there, capacity, allow, above)
     yield from volumes.finish(wish, there, capacity)
+    yield from volumes.amend(there, wish)
     yield from volumes.retype(there, wish.format)
     yield from volumes.allocate(there, allocation)
     yield from volumes.permit(there, wish.permissions)
@@ -402,9 +406,8 @@ def _resize(
 def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> tuple[int, int]:
     """Capacity and allocation in bytes; what is not given stays as it is."""
     like = None if there else wish.like
-    own = there.capacity if there else like.capacity if like else 0
-    step = volumes.grain(there, wish.format or (like.format if like else ""))
-    step = round_up(step, 512 if wish.encryption else 1)  # a header of LUKS counts in sectors
+    own = there.capacity if there else volumes.implied(wish)
+    step = round_up(volumes.grain(there, wish), 512 if wish.encryption else 1)  # LUKS has sectors
     size, header = wish.capacity, volumes.header(wish)
     if size and not size.relative:
         size = replace(size, bytes=size.bytes + header)
@@ -424,7 +427,9 @@ def _above(volumes: t.Iterable[Volume]) -> _Above:
     found: dict[_Key, list[Volume]] = {}
     for volume in volumes:
         below = [(file.device, file.inode) for file in volume.below]
-        for key in {*below, *([volume.backing_path] if volume.backing_path else ())}:
+        paths = {path for path in (volume.backing_path, volume.within) if path}
+        keys: set[_Key] = {*below, *paths}
+        for key in keys:
             found.setdefault(key, []).append(volume)
     return found
 

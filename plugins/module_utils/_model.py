@@ -51,6 +51,29 @@ class Device:
 
 
 @dataclass(frozen=True)
+class Lvm:
+    """What a logical volume is, in LVM's words; a wish leaves to LVM, or as it is, what is 0 or "".
+
+    Other kinds than volumes are made of have LVM's type of segment as ``type``.  ``check`` tells
+    that the metadata of a thin pool are damaged.  With ``overcommit``, which only a wish has, the
+    thin volumes of a pool may be larger than that.
+    """
+
+    type: str = "linear"
+    thin_pool: str = ""
+    origin: str = ""
+    stripes: int = 0
+    stripe_size: int = 0
+    mirrors: int = 0
+    chunk_size: int = 0
+    metadata_size: int = 0
+    data_percent: str = ""
+    metadata_percent: str = ""
+    check: bool = False
+    overcommit: bool = False
+
+
+@dataclass(frozen=True)
 class NewVolume:
     """A logical volume that is to be made: ``group`` and ``name``.
 
@@ -397,6 +420,18 @@ class Volume:
     clusters: int = 0
     chain: tuple[Link, ...] = ()
     inside: tuple[str, ...] = ()
+    lvm: Lvm | None = None
+
+    @property
+    def within(self) -> str:
+        """The path of the thin pool that it is a volume of."""
+        pool = self.lvm.thin_pool if self.lvm else ""
+        return f"{self.path.rpartition('/')[0]}/{pool}" if pool else ""
+
+    @property
+    def active(self) -> bool:
+        """Whether a logical volume has a device."""
+        return any(device.number for device in self.devices)
 
 
 @dataclass(frozen=True)

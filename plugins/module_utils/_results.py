@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from ._model import Encryption, Extent, Offer, Permissions, Pool, Seen, Stored, Volume
+from ._model import Encryption, Extent, Lvm, Offer, Permissions, Pool, Seen, Stored, Volume
 from ._xml import volumexml
 
 Result = t.Dict[str, t.Any]
@@ -142,9 +142,20 @@ def volume(pool_name: str, found: Volume, formatted: bool, details: bool = True)
         if found.backing_path
         else None,
         "encryption": _encryption(found.encryption),
+        "lvm": _lvm(found.lvm),
     }
     if details:
         shown["timestamps"] = dict(found.timestamps) or None
         shown["extents"] = _extents(found.extents)
         shown["xml"] = volumexml.render(_as_libvirt(found), formatted)
     return shown
+
+
+def _lvm(kind: Lvm | None) -> Result | None:
+    """What a logical volume is; what its type has not is null."""
+    if kind is None:
+        return None
+    hidden = ("overcommit", "check", "data_percent", "metadata_percent")
+    told = {key: value or None for key, value in vars(kind).items() if key not in hidden}
+    percents = {"data_percent": kind.data_percent, "metadata_percent": kind.metadata_percent}
+    return {**told, **{key: float(value) if value else None for key, value in percents.items()}}

@@ -67,6 +67,8 @@ def run_volume_info() -> None:
         backend, seen = _probe(host, stored.pool)
         seen = _with_secrets(host, registry, stored.pool, seen)
         rows = _volumes(module, backend, seen)
+        for text in seen.warnings:
+            module.warn(text)
         return {"volumes": [row for row in rows if name in (None, row["name"])]}
 
     _answer(module, look)

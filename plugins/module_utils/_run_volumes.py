@@ -99,7 +99,8 @@ class _Task:
                 _taking.judge(host, plan, registry.others(host, name))
         names = dict.fromkeys(wish.name for wish in (*named, *wanted))
         shown = [self._row(backend, each, steps.get(each), seen.get(each)) for each in names]
-        return Look(tuple(plan), {"volumes": shown}, view=tuple(registry.refresh(name)))
+        warnings, view = tuple(volumes.warnings()), tuple(registry.refresh(name))
+        return Look(tuple(plan), {"volumes": shown}, warnings=warnings, view=view)
 
     def _row(
         self,
@@ -135,7 +136,7 @@ class _Task:
         """The wishes with names and contents, as they are listed, and as they can be fulfilled."""
         contents = Contents(host, volumes, seen, wanted, self._elsewhere(host, registry))
         named = volumes.named([contents.of(wish) for wish in wanted], seen)
-        return named, contents.ordered(named)
+        return named, list(volumes.ordered(contents.ordered(named)))
 
     def _elsewhere(self, host: Reader, registry: _registry.Registry) -> Find:
         """What finds the volumes of another pool, each pool once."""
@@ -198,9 +199,9 @@ def _as_said(
 
 
 def _purged(wanted: t.Sequence[Wanted], seen: t.Iterable[Volume]) -> list[Wanted]:
-    """Directories stay, and what libvirt does not list, such as thin pools."""
+    """Directories stay, and what libvirt does not list, such as thin pools, but thin volumes."""
     named = {wish.name for wish in wanted}
-    going = (volume for volume in seen if volume.listed and volume.type != "dir")
+    going = (v for v in seen if (v.listed or (v.within and v.active)) and v.type != "dir")
     return [Wanted(volume.name, present=False) for volume in going if volume.name not in named]
 
 

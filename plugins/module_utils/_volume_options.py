@@ -12,7 +12,7 @@ import re
 import typing as t
 import urllib.parse
 
-from . import _image_options, _options, _size
+from . import _image_options, _lvm_options, _options, _size
 from ._host import Reader
 from ._model import Cipher, Encryption, Ivgen, Permissions, Secret, Seed, Volume
 from ._options import Params, Spec
@@ -109,6 +109,7 @@ _VOLUME: Spec = {
     **CLOUD_INIT,
     **WIPE,
     **CONTENT,
+    **_lvm_options.LVM,
 }
 _PLACES = ("path", "url", "upload")  # where a source can be
 _SUMS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
@@ -195,7 +196,7 @@ def _row_faults(params: Params, where: str = "") -> t.Iterator[str]:
         given = [key for key in _VOLUME if key not in _ABSENT and params.get(key) is not None]
         faults += [f"{key}: belongs to state present, and state is absent" for key in given]
     else:
-        faults += _image_options.faults(params)
+        faults += [*_image_options.faults(params), *_lvm_options.faults(params)]
         if params.get("wipe") is not None:
             faults.append("wipe: belongs to state absent, and state is present")
     faults += _content_faults(params)
@@ -329,6 +330,7 @@ def wanted(host: Reader, row: Params, there: Volume | None, pool: str, sent: Par
         seed=_seed(row),
         wipe=row["wipe"] or "",
         origin=_origin(row, pool, sent),
+        lvm=_lvm_options.kind(row["lvm"]),
     )
 
 

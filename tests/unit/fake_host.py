@@ -11,7 +11,8 @@ disks       path: {number, size, dirt: [types], noise, swap, holders: {name: dm 
 groups      name: {devices, size, free, missing, autoactivation, volumes: {name: {size, …}}}, with
             name, uuid, exported, system_id, lock_type, frees (by device), most_volumes,
             most_devices where they matter; a volume with segtype, areas, role, attr, origin, tags,
-            pool, metadata, data_percent, metadata_percent, check_needed, stripe_size, chunk_size
+            pool, shown (the size of the device), metadata, data_percent, metadata_percent,
+            check_needed, stripe_size, chunk_size
 system_id   of the host; lvm: the version of LVM
 orphans     disks that are prepared for LVM and in no group
 in_use      disks of which LVM says that a group has them, without knowing it
@@ -192,7 +193,9 @@ class FakeHost(Reader):
             if said.get("active", True):
                 device = f"253:{number}"
                 self.nodes[f"/dev/{name}/{volume}"] = _node({"kind": "block", **said}, device)
-                self.files[f"/sys/dev/block/{device}/size"] = f"{said['size'] // 512}\n"
+                self.files[f"/sys/dev/block/{device}/size"] = (
+                    f"{said.get('shown', said['size']) // 512}\n"
+                )
 
     def _put_proc(self) -> None:
         sockets = "Num RefCount Protocol Flags Type St Inode Path\n"

@@ -15,6 +15,7 @@ from .._host import MIB, Reader
 from .._model import Device, Offer, Pool, Seen, Volume
 from .._plan import Steps
 from .._tools import block, lvm
+from .._volumes import lvkinds
 from .._volumes.lvs import LogicalVolumes, read
 from .base import Backend
 
@@ -141,7 +142,7 @@ class Logical(Backend[SeenGroup]):
             allocation=group.size - group.free,
             volumes=tuple(v for v in volumes if v not in unnamed),
             unnamed=unnamed,
-            warnings=tuple(self._warnings(group)),
+            warnings=tuple(self._warnings(group, volumes)),
         )
 
     def _new(self, host: Reader, found: lvm.Found, seen: SeenGroup) -> SeenGroup:
@@ -158,11 +159,13 @@ class Logical(Backend[SeenGroup]):
             sectors={d.number: block.sector(host, d) for d in (*seen.added, *seen.members)},
         )
 
-    def _warnings(self, group: lvm.Group) -> t.Iterator[str]:
+    def _warnings(self, group: lvm.Group, volumes: t.Sequence[Volume]) -> t.Iterator[str]:
         for pv in group.missing:
             yield f"volume group {group.name} of pool {self.pool.name} is partial: {pv} is missing."
         if group.barred:
             yield f"volume group {group.name} of pool {self.pool.name} {group.barred}."
+        kinds = {volume.name: volume.lvm for volume in volumes if volume.lvm}
+        yield from lvkinds.warnings(group.name, kinds)
 
     def stored(self, seen: SeenGroup, stored: Pool | None) -> Pool:
         """Without devices that LVM calls otherwise by now, which libvirt would not find."""
@@ -314,7 +317,9 @@ def _active(group: lvm.Group) -> bool | None:
     """An empty group is as good as active, and cannot be stopped."""
     if not group.volumes:
         return None
-    return any(row["lv_active"] == "active" for row in group.volumes if not lvm.pool_inside(row))
+    # A pool of volumes tells only where there is nothing in it.
+    rows = [row for row in group.volumes if not lvm.pool_inside(row)] or group.volumes
+    return any(row["lv_active"] == "active" for row in rows)
 
 
 def _wiped(seen: SeenGroup) -> Steps:

@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._host import Reader
-from .._model import UNFINISHED, Claim, Device, Encryption, Filling, NewVolume, Refused, Volume
+from .._model import UNFINISHED, Claim, Device, Encryption, Filling, Lvm, NewVolume, Refused, Volume
 from .._plan import Action, call, group_use, run
 from . import block, filling, qemu_img, wipe
 
@@ -34,6 +34,9 @@ Row = t.Dict[str, str]
 
 _LIMIT = 120  # seconds; a disk whose paths have all failed may never answer
 
+LINEAR = Lvm()
+_BLANKED = ("linear", "striped", "raid1")  # of which a guest sees all that was there before
+_NOUNS = {"thin-pool": "thin pool", "thin": "thin volume", "snapshot": "snapshot"}
 _POOLS = ("t", "d")  # the first character of lv_attr: a thin pool, a vdo pool
 
 
@@ -292,21 +295,55 @@ def no_autoactivation(name: str, devices: t.Sequence[Device]) -> Action:
 
 
 def create_volume(
-    group: Group, members: t.Sequence[Device], name: str, size: int, mark: str
+    group: Group,
+    members: t.Sequence[Device],
+    name: str,
+    size: int,
+    mark: str,
+    kind: Lvm = LINEAR,
 ) -> Action:
     """Makes a volume in which nothing is left of what was in its place before.
 
     Until then it has the tag ``mark``, so that it is known where that is interrupted.
     """
+    blank = kind.type in _BLANKED
     # --yes: an old signature in extents that nobody owns is wiped, not asked about.
-    wiping = ("lvcreate", "--yes", "--wipesignatures", "y")
-    words = ("--name", name, "--size", f"{size}b", group.name)
-    argv, shown = (*wiping, "--addtag", mark, *words), (*wiping, *words)
+    begin = ("lvcreate", "--yes", *(("--wipesignatures", "y") if blank else ()))
+    words = (*_kind_words(kind), "--name", name, *_place_words(group, kind, size))
+    argv, shown = (*begin, *(("--addtag", mark) if blank else ()), *words), (*begin, *words)
     # lvcreate itself passes over a second GPT at the end.
-    new = NewVolume(group.name, name, _device_uuid(group, ""), mark)
-    text = f"create logical volume {group.name}/{name}"
+    new = NewVolume(group.name, name, _device_uuid(group, ""), mark if blank else "")
+    text = f"create {_NOUNS.get(kind.type, 'logical volume')} {group.name}/{name}"
     facts = _claims(group, members)
     return call(text, "make_volumes", argv, new, command=shlex.join(shown), batch=True, **facts)
+
+
+def _kind_words(kind: Lvm) -> t.Iterator[str]:
+    """The options of lvcreate that make a volume one of a kind."""
+    if kind.type == "snapshot":
+        yield "--snapshot"
+        if kind.thin_pool:
+            # LVM would make it, and let it have no device.
+            yield from ("--setactivationskip", "n")
+        return
+    if kind.type != "linear":
+        yield from ("--type", kind.type)
+    numbers = {
+        **{"stripes": str(kind.stripes), "stripesize": f"{kind.stripe_size}b"},
+        **{"mirrors": str(kind.mirrors), "chunksize": f"{kind.chunk_size}b"},
+        **{"poolmetadatasize": f"{kind.metadata_size}b"},
+    }
+    for option, value in numbers.items():
+        if value not in ("0", "0b"):
+            yield from (f"--{option}", value)
+
+
+def _place_words(group: Group, kind: Lvm, size: int) -> tuple[str, ...]:
+    """The options of lvcreate that tell where a volume is made, and how large."""
+    if kind.type == "thin":
+        return ("--virtualsize", f"{size}b", "--thinpool", kind.thin_pool, group.name)
+    sized = () if kind.thin_pool else ("--size", f"{size}b")
+    return (*sized, f"{group.name}/{kind.origin}" if kind.origin else group.name)
 
 
 def rename_volume(group: Group, members: t.Sequence[Device], name: str, new: str) -> Action:
@@ -350,6 +387,18 @@ def extend_volume(
     # The volume itself may be in use, and is compared by the step.
     facts = _claims(group, members)
     return call(text, "grow_device", argv, active[0], command=shlex.join(argv), **facts)
+
+
+def extend_new_volume(group: Group, members: t.Sequence[Device], name: str, size: int) -> Action:
+    """Grows a thin snapshot that a step before has made."""
+    text, argv = f"extend logical volume {group.name}/{name}", ("lvextend", "--size", f"{size}b")
+    return _change(group, members, text, *argv, f"{group.name}/{name}")
+
+
+def extend_metadata(group: Group, members: t.Sequence[Device], name: str, size: int) -> Action:
+    text = f"extend the metadata of thin pool {group.name}/{name}"
+    argv = ("lvextend", "--poolmetadatasize", f"{size}b", f"{group.name}/{name}")
+    return _change(group, members, text, *argv)
 
 
 def reduce_volume(

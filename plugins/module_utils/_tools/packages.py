@@ -39,6 +39,7 @@ _PROGRAMS = {
     "qemu-utils": "qemu-img",
     "scrub": "scrub",
     "systemd": "systemctl",
+    "thin-provisioning-tools": "thin_check",
     "udev": "udevadm",
     "udftools": "mkfs.udf",
     "util-linux": "blkdiscard blkid fallocate partx wipefs",
@@ -50,8 +51,7 @@ _ROLES = frozenset(
     [
         *("cifs-utils", "dosfstools", "e2fsprogs", "fdisk", "libvirt-clients", "lvm2", "mount"),
         *("multipath-tools", "nfs-common", "open-iscsi", "parted", "qemu-utils", "util-linux"),
-        "xfsprogs",
-        "xorriso",
+        *("thin-provisioning-tools", "xfsprogs", "xorriso"),
     ]
 )
 PACKAGES = {program: package for package, all_ in _PROGRAMS.items() for program in all_.split()}

@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._host import Node, Reader
-from .._model import Backing, Encryption, Permissions, Refused, Seed, Source, Target, Volume
+from .._model import Backing, Encryption, Lvm, Permissions, Refused, Seed, Source, Target, Volume
 from .._plan import Steps
 from .._size import Size, show
 from .._tools import files
@@ -49,6 +49,7 @@ class Wanted:
     wipe: str = ""  # how what it holds is made unreadable before it goes
     origin: Origin | None = None
     content: Source | None = None
+    lvm: Lvm | None = None
 
     @property
     def like(self) -> Source | Backing | None:
@@ -86,6 +87,8 @@ class Volumes(abc.ABC):
 
     images: t.ClassVar[bool] = False  # they can be
 
+    logical: t.ClassVar[bool] = False  # whether LVM makes them
+
     @abc.abstractmethod
     def look(self, host: Reader, users: bool = False) -> list[Volume]:
         """All volumes, with as many commands for one as for many; ``users``: who has them open."""
@@ -98,9 +101,22 @@ class Volumes(abc.ABC):
     def step(self, format: str) -> int:
         """Sizes of volumes of a format are rounded up to multiples of it."""
 
-    def grain(self, there: Volume | None, format: str) -> int:
+    def grain(self, there: Volume | None, wanted: Wanted) -> int:
         """What the size of a volume is a multiple of; without ``there`` of a new one."""
-        return self.step(there.format if there else format or "raw")
+        like = wanted.like.format if wanted.like else ""
+        return self.step(there.format if there else wanted.format or like or "raw")
+
+    def implied(self, wanted: Wanted) -> int:
+        """The capacity of a new volume for which the task gives none; 0 where it has to."""
+        return wanted.like.capacity if wanted.like else 0
+
+    def ordered(self, wanted: t.Sequence[Wanted]) -> t.Sequence[Wanted]:
+        """The wishes in an order in which they can be fulfilled."""
+        return wanted
+
+    def warnings(self) -> t.Iterator[str]:
+        """What an administrator should know though no task is the worse for it."""
+        return iter(())
 
     def named(self, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]) -> list[Wanted]:
         """The same, each with a name; raises `Refused` where names cannot be left out."""
@@ -196,6 +212,10 @@ class Volumes(abc.ABC):
     def permit(self, seen: Volume, wanted: Permissions) -> Steps:
         """Steps to the permissions that are wanted."""
         return files.permissions(seen.path, wanted, seen.permissions)
+
+    def amend(self, seen: Volume, wanted: Wanted) -> Steps:
+        """Steps to what only volumes of this kind have."""
+        return iter(())
 
     def retype(self, seen: Volume, format: str) -> Steps:
         """Gives a volume the format that is wanted, where that changes no data."""

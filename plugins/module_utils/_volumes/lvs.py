@@ -11,11 +11,12 @@ import typing as t
 from dataclasses import replace
 
 from .._host import Reader
-from .._model import UNFINISHED, Device, Extent, Permissions, Refused, Source, Volume
+from .._model import UNFINISHED, Device, Extent, Lvm, Permissions, Refused, Source, Volume
 from .._plan import Steps
 from .._size import round_up, show
-from .._tools import block, files, luks, lvm, qemu_img, wipe
-from . import base, content
+from .._tools import block, files, luks, lvm, packages, qemu_img, wipe
+from . import base, content, lvkinds
+from .lvspace import NEW, Layout, Space, layout, layouts
 
 _THIN = ("t", "V")  # the first character of lv_attr: a thin pool, a volume of one
 _LONGEST_MAPPED = 127  # device mapper's names
@@ -28,88 +29,18 @@ _PARTS = (
 )
 
 
-class Layout(t.NamedTuple):
-    """How a volume grows: by ``areas`` of one size on as many devices, ``own`` of them for data.
-
-    A volume of a thin pool takes no area of the group.
-    """
-
-    kind: str = "linear"
-    areas: int = 1
-    own: int = 1
-
-
-_NEW = Layout()
 _RESIZED = ("linear", "striped", "mirror", "thin", "raid0", "raid1", "raid4", "raid5", "raid6")
-
-
-class Space(base.Room):
-    """The room of a group by device, because some volumes take as much of each of several."""
-
-    def __init__(self, group: lvm.Group) -> None:
-        super().__init__(group.size, sum(group.frees.values()))
-        self.group = group
-        self.layouts = layouts(group)
-        self.frees = dict(group.frees)
-        self.count = len(group.volumes)
-        # What removals give back, where only LVM's own parts of the volume tell on which device.
-        self.somewhere = 0
-
-    def free_for(self, wanted: base.Wanted, there: Volume | None) -> int:
-        layout = self._layout(there)
-        return self._largest(layout.areas) * layout.own
-
-    def _layout(self, there: Volume | None) -> Layout:
-        return self.layouts.get(there.key, _NEW) if there else _NEW
-
-    def _largest(self, areas: int) -> int:
-        """How large areas of one size can be that are on as many devices, in several pieces."""
-        if areas < 2:
-            return (sum(self.frees.values()) + self.somewhere) * areas
-        step, frees = self.group.extent_size, list(self.frees.values())
-        low, high = 0, sum(frees) // areas // step
-        while low < high:
-            size = (low + high + 1) // 2
-            enough = sum(min(free // step, size) for free in frees) >= size * areas
-            low, high = (size, high) if enough else (low, size - 1)
-        return low * step
-
-    def take(self, count: int, wanted: base.Wanted, there: Volume | None) -> str:
-        layout = self._layout(there)
-        free = self._largest(layout.areas) * layout.own
-        if layout.areas and count > free:
-            where = f" for it, on each of {layout.areas} devices" if layout.areas > 1 else ""
-            return f"takes {show(count)}, and the pool has {show(free)} free{where}"
-        self.count += there is None
-        if self.group.most_volumes and self.count > self.group.most_volumes:
-            return f"is one more than the {self.group.most_volumes} volumes that the group may have"
-        self._use(count // max(1, layout.own), layout.areas)
-        return ""
-
-    def _use(self, size: int, areas: int) -> None:
-        """Takes areas as LVM does, where most is free first; gives back where negative."""
-        left = size * areas
-        if left < 0:
-            self.somewhere -= size
-            return
-        while left > 0 and any(self.frees.values()):
-            for device in sorted(self.frees, key=lambda name: -self.frees[name])[:areas]:
-                count = min(self.frees[device], size, left)
-                self.frees[device] -= count
-                left -= count
-        self.somewhere = max(0, self.somewhere - left)
-
-    def give(self, gone: Volume) -> None:
-        self.count -= 1
-        here = [extent for extent in gone.extents if extent.device in self.frees]
-        for extent in here:
-            self.frees[extent.device] += extent.end - extent.start
-        if not here and self._layout(gone).areas:
-            self.somewhere += gone.allocation
+# What the tools for thin pools are known by, which LVM itself runs.
+_THIN_TOOL = "thin_check"
 
 
 class LogicalVolumes(base.Volumes):
-    """``judges`` tells whether LVM cuts off the end of a volume only where it holds nothing."""
+    """``judges`` tells whether LVM cuts off the end of a volume only where it holds nothing.
+
+    ``kinds`` are those of the volumes that are there, by name, and ``wishes`` those of the task.
+    """
+
+    logical = True
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -119,6 +50,10 @@ class LogicalVolumes(base.Volumes):
         self.layouts: dict[str, Layout] = {}
         self.judges = False
         self.mark = ""
+        self.seen: dict[str, Volume] = {}
+        self.kinds: dict[str, Lvm] = {}
+        self.wishes: dict[str, base.Wanted] = {}
+        self._thin_tool = False
         self._leftovers: list[Volume] = []
         self._kinds: t.Mapping[str, t.Collection[str]] = {}
 
@@ -135,7 +70,52 @@ class LogicalVolumes(base.Volumes):
         self._leftovers = [v for v in found if lvm.unfinished(self.rows[v.name], self.mark)]
         active = [each for v in self._leftovers for each in v.devices if each.number]
         self._kinds = block.kinds(host, active)
-        return [volume for volume in found if volume not in self._leftovers]
+        self._thin_tool = host.has(_THIN_TOOL)
+        whole = [volume for volume in found if volume not in self._leftovers]
+        self.seen = {volume.name: volume for volume in whole}
+        self.kinds = {volume.name: volume.lvm or Lvm() for volume in whole}
+        return whole
+
+    def named(
+        self, wanted: t.Sequence[base.Wanted], seen: t.Mapping[str, Volume]
+    ) -> list[base.Wanted]:
+        self.wishes = {wish.name: wish for wish in wanted}
+        return super().named(wanted, seen)
+
+    def ordered(self, wanted: t.Sequence[base.Wanted]) -> list[base.Wanted]:
+        waiting = {wish.name: wish for wish in wanted}
+        found: list[base.Wanted] = []
+
+        def visit(wish: base.Wanted) -> None:
+            del waiting[wish.name]
+            kind, origin = wish.lvm or Lvm(), wish.origin
+            for name in (kind.thin_pool, kind.origin, origin.volume if origin else ""):
+                if name in waiting:
+                    visit(waiting[name])
+            found.append(wish)
+
+        for wish in wanted:
+            if wish.name in waiting:
+                visit(wish)
+        return found
+
+    def warnings(self) -> t.Iterator[str]:
+        return lvkinds.warnings(self.name, self.kinds)
+
+    def _kind(self, name: str) -> Lvm | None:
+        """What a volume is or will be, which another one is to be made in or of."""
+        wish = self.wishes.get(name)
+        if name in self.kinds:
+            return self.kinds[name] if wish is None or wish.present else None
+        return self._resolved(wish) if wish and wish.present else None
+
+    def _resolved(self, wanted: base.Wanted) -> Lvm:
+        """The kind of a wish, as far as that is known; a thin snapshot is where its origin is."""
+        wish = lvkinds.whole(wanted.lvm or Lvm())
+        if wish.type != "snapshot" or wish.origin == wanted.name:
+            return wish
+        origin = self._kind(wish.origin) or Lvm()
+        return replace(wish, thin_pool=origin.thin_pool)
 
     def _there(self) -> lvm.Group:
         """The group; raises `Refused` where it cannot be changed."""
@@ -155,7 +135,7 @@ class LogicalVolumes(base.Volumes):
     def room(self) -> base.Room:
         if not self.group:
             return base.Room(0, 0)
-        space = Space(self.group)
+        space = Space(self.group, self._resolved, self.seen.values())
         for left in self._leftovers:
             space.give(left)
         return space
@@ -163,9 +143,19 @@ class LogicalVolumes(base.Volumes):
     def step(self, format: str) -> int:
         return self.group.extent_size if self.group else 1
 
-    def grain(self, there: Volume | None, format: str) -> int:
-        layout = self.layouts.get(there.key, _NEW) if there else _NEW
-        return self.step(format) * max(1, layout.own)
+    def grain(self, there: Volume | None, wanted: base.Wanted) -> int:
+        wish = self._resolved(wanted)
+        own = self.layouts.get(there.key, NEW).own if there else max(1, wish.stripes)
+        return self.step("") * max(1, own)
+
+    def implied(self, wanted: base.Wanted) -> int:
+        wish = wanted.lvm
+        if not wish or wish.type != "snapshot":
+            return super().implied(wanted)
+        if wish.origin in self.seen:
+            return self.seen[wish.origin].capacity
+        other = self.wishes.get(wish.origin)
+        return other.capacity.bytes if other and other.capacity else 0
 
     def faults(self, wanted: base.Wanted) -> t.Iterator[str]:
         yield from content.unknown(wanted.name, wanted.content, wanted.capacity)
@@ -178,14 +168,50 @@ class LogicalVolumes(base.Volumes):
         yield from (f"{name}: {fault}" for fault in self._name_faults(name))
         if wanted.format not in ("", "raw"):
             yield f"{name}: a logical volume has no format, so leave format out"
-        if wanted.allocation and wanted.allocation != wanted.capacity:
-            yield (
-                f"{name}: a logical volume takes all its space at once (a sparse one would "
-                "break when it is full), so leave allocation out"
-            )
         if wanted.encryption and wanted.origin:
             yield f"{wanted.name}: only a file is encrypted while it is filled, and not a device"
         yield from self._there_faults(wanted)
+        there = self.kinds.get(name)
+        kind = there or self._resolved(wanted)
+        sized = kind.type == "snapshot" and not (there and kind.thin_pool)
+        if wanted.allocation and wanted.allocation != wanted.capacity and not sized:
+            yield (
+                f"{name}: a logical volume takes all its space at once, or of its thin pool as it "
+                "fills, so leave allocation out"
+            )
+        if there and wanted.lvm:
+            for fault in lvkinds.differences(wanted.lvm, there):
+                yield f"{name}: {fault}. Leave lvm out to keep it, or remove it with state: absent"
+        elif not there and wanted.lvm:
+            yield from (f"{name}: {fault}" for fault in self._new_faults(wanted, kind))
+
+    def _new_faults(self, wanted: base.Wanted, kind: Lvm) -> t.Iterator[str]:
+        """What is impossible about a volume of some kind that is to be made."""
+        areas, devices = layout(kind).areas, len(self.group.frees if self.group else ())
+        if areas > devices:
+            yield f"lies on {areas} devices, and the group has {devices} to use"
+        if kind.type == "snapshot":
+            yield from self._snapshot_faults(wanted, kind)
+        if (kind.type == "thin-pool" or kind.thin_pool) and not self._thin_tool:
+            yield f"LVM needs {_THIN_TOOL} for it. {packages.way([_THIN_TOOL])}"
+        if kind.type == "thin":
+            pool = self._kind(kind.thin_pool)
+            if pool is None or pool.type != "thin-pool":
+                yield f"lvm.thin_pool {kind.thin_pool} is {_what(pool)}, and a thin-pool is needed"
+
+    def _snapshot_faults(self, wanted: base.Wanted, kind: Lvm) -> t.Iterator[str]:
+        origin = None if kind.origin == wanted.name else self._kind(kind.origin)
+        if origin is None or origin.type == "thin-pool":
+            yield f"lvm.origin {kind.origin} is {_what(origin)}, of which there is no snapshot"
+        elif origin.type == "snapshot" and not origin.thin_pool:
+            yield f"lvm.origin {kind.origin} is a snapshot itself, of which LVM makes none"
+        elif bool(wanted.allocation) == bool(kind.thin_pool):
+            way = "leave allocation out" if kind.thin_pool else "write as allocation how much"
+            what = "takes of its thin pool" if kind.thin_pool else "needs room for what changes"
+            yield f"is a snapshot that {what}, so {way}"
+        own, size = self.implied(wanted), wanted.capacity
+        if size and own and (size.bytes < own or (size.bytes > own and not kind.thin_pool)):
+            yield f"is a snapshot of {show(own)}, the size of {kind.origin}, so leave capacity out"
 
     def _name_faults(self, name: str) -> t.Iterator[str]:
         mapped = len(lvm.mapped_name(self.name, name))
@@ -223,13 +249,34 @@ class LogicalVolumes(base.Volumes):
             )
 
     def cost(self, wanted: base.Wanted, capacity: int, allocation: int) -> int:
-        return capacity
+        kind = self._resolved(wanted)
+        store = kind.type == "snapshot" and not kind.thin_pool
+        return round_up(allocation, self.step("")) if store else capacity
+
+    def more(self, wanted: base.Wanted, there: Volume, capacity: int, allocation: int) -> int:
+        if _store(there):
+            return max(0, round_up(allocation, self.step("")) - there.allocation)
+        return capacity - there.capacity
 
     def create(self, wanted: base.Wanted, capacity: int, allocation: int) -> Steps:
-        group, name, source = self._there(), wanted.name, wanted.content
-        if source or wanted.encryption:
+        group, kind, name = self._there(), self._resolved(wanted), wanted.name
+        self._writable(name, kind)
+        size = round_up(allocation, group.extent_size) if allocation else capacity
+        if kind.type == "thin-pool":
+            chunk, room = lvkinds.metadata(kind, capacity, group.extent_size)
+            kind = replace(kind, chunk_size=chunk, metadata_size=room)
+        if wanted.content or wanted.encryption:
             name = lvm.unfinished_name(self.mark, name)
-        yield lvm.create_volume(group, self.members, name, capacity, self.mark)
+        yield lvm.create_volume(group, self.members, name, size, self.mark, kind)
+        yield from self._filled(wanted, name, capacity)
+        if kind.type == "snapshot" and capacity > self.implied(wanted):
+            yield lvm.extend_new_volume(group, self.members, name, capacity)
+        path = f"/dev/{self.name}/{wanted.name}"
+        yield from files.permissions(path, wanted.permissions, Permissions())
+
+    def _filled(self, wanted: base.Wanted, name: str, capacity: int) -> Steps:
+        """Fills a volume under an unfinished name, and gives it its own."""
+        group, source = self._there(), wanted.content
         if source:
             said = wanted.origin.format if wanted.origin else ""
             how = content.onto(wanted.name, source, said, capacity)
@@ -238,8 +285,27 @@ class LogicalVolumes(base.Volumes):
             yield lvm.encrypt_volume(group, self.members, name, wanted.encryption, capacity)
         if name != wanted.name:
             yield lvm.rename_volume(group, self.members, name, wanted.name)
-        path = f"/dev/{self.name}/{wanted.name}"
-        yield from files.permissions(path, wanted.permissions, Permissions())
+
+    def _writable(self, name: str, kind: Lvm) -> None:
+        """Refuses to fill a thin pool that is full; one that grows in the same task is not."""
+        pool, grows = self.kinds.get(kind.thin_pool), self.wishes.get(kind.thin_pool)
+        fault = lvkinds.stuck(pool) if pool else ""
+        if fault and pool and (pool.check or not (grows and grows.capacity)):
+            raise Refused(
+                f"Nothing was changed: volume {name} cannot get anything of thin pool "
+                f"{kind.thin_pool}, because {fault}. Make that good first."
+            )
+
+    def amend(self, seen: Volume, wanted: base.Wanted) -> Steps:
+        group, kind = self._there(), seen.lvm or Lvm()
+        size = round_up(wanted.lvm.metadata_size if wanted.lvm else 0, group.extent_size)
+        if kind.type == "thin-pool" and size > kind.metadata_size:
+            yield lvm.extend_metadata(group, self.members, seen.name, size)
+
+    def allocate(self, seen: Volume, allocation: int) -> Steps:
+        size = round_up(allocation, self.step(""))
+        if _store(seen) and size > seen.allocation:
+            yield lvm.extend_volume(self._there(), self.members, seen, size, blanking=False)
 
     def header(self, wanted: base.Wanted) -> int:
         return luks.ROOM if wanted.encryption else 0
@@ -271,8 +337,10 @@ class LogicalVolumes(base.Volumes):
         row, kind = self.rows[seen.name], self.layouts[seen.key].kind
         name, roles = f"{self.name}/{seen.name}", row["lv_role"].split(",")
         fault = ""
-        if lvm.pool_inside(row):
+        if lvm.pool_inside(row) and kind != "thin-pool":
             fault = "is a pool in which other volumes live"
+        elif kind == "thin-pool" and capacity < seen.capacity:
+            fault = "is a thin pool, which LVM makes no smaller"
         elif "thicksnapshot" in roles:
             fault = f"is a snapshot, which is as large as {row['origin']}"
         elif "thickorigin" in roles:
@@ -288,9 +356,11 @@ class LogicalVolumes(base.Volumes):
     def resize(self, seen: Volume, capacity: int) -> Steps:
         group = self._there()
         if capacity > seen.capacity:
+            self._writable(seen.name, seen.lvm or Lvm())
             # What a thin volume gets holds nothing, and a read-only one cannot be written to.
             old = (
-                self.layouts[seen.key].kind != "thin" and self.rows[seen.name]["lv_attr"][1] == "w"
+                not self.layouts[seen.key].kind.startswith("thin")
+                and self.rows[seen.name]["lv_attr"][1] == "w"
             )
             yield lvm.extend_volume(group, self.members, seen, capacity, old)
         else:
@@ -317,7 +387,8 @@ class LogicalVolumes(base.Volumes):
             yield lvm.wipe_volume(self._there(), self.members, seen, algorithm)
 
     def delete(self, seen: Volume) -> Steps:
-        if lvm.pool_inside(self.rows[seen.name]):
+        kind = self.layouts[seen.key].kind
+        if lvm.pool_inside(self.rows[seen.name]) and kind != "thin-pool":
             raise Refused(
                 f"Nothing was changed: {self.name}/{seen.name} is a pool in which other volumes "
                 f"live. Remove it with lvremove {self.name}/{seen.name}."
@@ -336,19 +407,13 @@ class LogicalVolumes(base.Volumes):
         return not device.number or bool(set(self._kinds.get(device.number, ())) - {"gpt"})
 
 
-def layouts(group: lvm.Group) -> dict[str, Layout]:
-    """How each volume grows, by its UUID: as the last of its segments."""
-    return {row["lv_uuid"]: _layout(row) for row in group.segments}
+def _what(kind: Lvm | None) -> str:
+    return f"of the type {kind.type}" if kind else "not there, or goes"
 
 
-def _layout(row: lvm.Row) -> Layout:
-    kind, areas = row["segtype"], int(row["stripes"] or 1)
-    if kind == "thin":
-        return Layout(kind, 0, 0)
-    if kind.startswith(("mirror", "raid1")) and not kind.startswith("raid10"):
-        return Layout(kind, areas, 1)
-    own = {"raid4": areas - 1, "raid5": areas - 1, "raid6": areas - 2, "raid10": areas // 2}
-    return Layout(kind, areas, next((own[k] for k in own if kind.startswith(k)), areas))
+def _store(there: Volume) -> bool:
+    """Whether a volume is a snapshot with a store of its own for what changes."""
+    return bool(there.lvm and there.lvm.type == "snapshot" and not there.lvm.thin_pool)
 
 
 def read(host: Reader, group: lvm.Group) -> list[Volume]:
@@ -377,7 +442,11 @@ def _volume(host: Reader, group: lvm.Group, row: lvm.Row, segments: t.Sequence[l
         physical=size,
         permissions=node.permissions if node else Permissions(),
         timestamps=base.times(node) if node else (),
-        backing_path=f"/dev/{group.name}/{origin}" if origin and origin[0] != "[" else "",
+        # A thin snapshot needs its origin no more.
+        backing_path=f"/dev/{group.name}/{origin}"
+        if origin and origin[0] != "[" and not thin
+        else "",
+        lvm=lvkinds.read(row, segments[-1]) if segments else None,
         extents=tuple(extent for segment in segments for extent in _extents(group, segment)),
         listed=active and not thin and not row["lv_name"].startswith(UNFINISHED),
         devices=lvm.devices_of(host, group, row),
