@@ -363,6 +363,66 @@ options:
         speed, every few seconds. Nothing is shown of what takes less than about five seconds.
     type: bool
     default: true
+  lvm:
+    description:
+      - The kind of a logical volume, in LVM's words. If it is not given, a new volume is V(linear), and one that is there stays what it
+        is. Another kind than a volume has is an error that shows both.
+      - In one list of M(poolwright.storage.volumes) it does not matter in which order a thin pool, its volumes and their snapshots are.
+    type: dict
+    suboptions:
+      type:
+        description:
+          - V(linear) lies on any devices, V(striped) on several in turns, V(raid1) on several at once. LVM goes on copying a new
+            mirror while it can be used already, and no task waits for that.
+          - V(thin-pool) has a device of its own for nobody. Its O(capacity) is what all its volumes share; it also takes
+            O(lvm.metadata_size), and once per group the same again, from which LVM repairs them. It grows and never shrinks.
+            libvirt lists neither thin pools nor their volumes.
+          - V(thin) takes space of O(lvm.thin_pool) as it fills. O(capacity) is what a guest sees.
+          - V(snapshot) shows O(lvm.origin) as it is now. Of a thin volume it is another one of the same pool, and may grow later. Of any
+            other volume it has the origin's size, so O(capacity) is left out, and O(allocation) is required, which is the space for
+            what changes and can grow. When that is full, LVM gives the snapshot up.
+        type: str
+        choices:
+          - linear
+          - striped
+          - raid1
+          - thin-pool
+          - thin
+          - snapshot
+        default: linear
+      thin_pool:
+        description: The name of the thin pool that a V(thin) volume is in.
+        type: str
+      origin:
+        description: The name of the volume that a V(snapshot) is of.
+        type: str
+      stripes:
+        description: On how many devices a V(striped) volume lies, V(2) to V(128). Without it a new one has two.
+        type: int
+      stripe_size:
+        description: How much of a V(striped) volume lies on a device in one piece, a power of two of at least 4 KiB. LVM takes 64 KiB.
+        type: str
+      mirrors:
+        description: How many copies a V(raid1) volume has besides the first, V(1) to V(9). Without it a new one has one.
+        type: int
+      chunk_size:
+        description:
+          - In what pieces a V(thin-pool) gives space away, a multiple of 64 KiB up to 1 GiB.
+          - Without it, it is 64 KiB, doubled until the metadata need no more than 128 MiB, as LVM does it.
+        type: str
+      metadata_size:
+        description:
+          - The space for the metadata of a V(thin-pool), 2 MiB to 16192 MiB. More than it has makes it grow, less changes nothing.
+          - Without it, a new one has 64 bytes for each chunk, and at least 2 MiB, rounded up to whole extents.
+        type: str
+      overcommit:
+        description:
+          - Whether a V(thin) volume or a V(snapshot) of one may be made, or grow, though the volumes of its pool are larger together
+            than the pool. All of them fail when the pool is full.
+          - A pool whose data or metadata are 80 % full is warned of. One that is full, or needs a check, gets no more volumes
+            and none of its volumes grows, unless the pool grows in the same task.
+        type: bool
+        default: false
 requirements:
   - qemu-img (Debian C(qemu-utils)) to make images
   - xorriso, genisoimage or mkisofs for O(cloud_init)
@@ -625,6 +685,40 @@ volume:
         end:
           description: The byte after the last one.
           type: int
+    lvm:
+      description: What a logical volume is. Null for all else, and what its type has not is null.
+      type: dict
+      contains:
+        type:
+          description: As O(lvm.type), or LVM's type of segment where it is none of these.
+          type: str
+        thin_pool:
+          description: The thin pool that it is in.
+          type: str
+        origin:
+          description: What it is a snapshot of.
+          type: str
+        stripes:
+          description: On how many devices it lies in turns.
+          type: int
+        stripe_size:
+          description: How much lies on a device in one piece, in bytes.
+          type: int
+        mirrors:
+          description: How many copies it has besides the first.
+          type: int
+        chunk_size:
+          description: In what pieces a thin pool gives space away, in bytes.
+          type: int
+        metadata_size:
+          description: The space for the metadata of a thin pool, in bytes.
+          type: int
+        data_percent:
+          description: How full a thin pool or the store of a snapshot is, or how much of a thin volume takes space.
+          type: float
+        metadata_percent:
+          description: How full the metadata of a thin pool are.
+          type: float
     xml:
       description: The volume as C(virsh vol-dumpxml) would show it.
       type: str

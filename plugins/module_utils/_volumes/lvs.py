@@ -88,8 +88,8 @@ class LogicalVolumes(base.Volumes):
 
         def visit(wish: base.Wanted) -> None:
             del waiting[wish.name]
-            kind, origin = wish.lvm or Lvm(), wish.origin
-            for name in (kind.thin_pool, kind.origin, origin.volume if origin else ""):
+            kind, content = self.kinds.get(wish.name) or self._resolved(wish), wish.origin
+            for name in (kind.thin_pool, kind.origin, content.volume if content else ""):
                 if name in waiting:
                     visit(waiting[name])
             found.append(wish)
@@ -102,19 +102,22 @@ class LogicalVolumes(base.Volumes):
     def warnings(self) -> t.Iterator[str]:
         return lvkinds.warnings(self.name, self.kinds)
 
-    def _kind(self, name: str) -> Lvm | None:
+    def _kind(self, name: str, above: t.Sequence[str] = ()) -> Lvm | None:
         """What a volume is or will be, which another one is to be made in or of."""
         wish = self.wishes.get(name)
         if name in self.kinds:
             return self.kinds[name] if wish is None or wish.present else None
-        return self._resolved(wish) if wish and wish.present else None
+        return self._resolved(wish, above) if wish and wish.present else None
 
-    def _resolved(self, wanted: base.Wanted) -> Lvm:
-        """The kind of a wish, as far as that is known; a thin snapshot is where its origin is."""
+    def _resolved(self, wanted: base.Wanted, above: t.Sequence[str] = ()) -> Lvm:
+        """The kind of a wish, as far as that is known; a thin snapshot is where its origin is.
+
+        ``above`` are snapshots that are wanted of it, so that a circle of them ends.
+        """
         wish = lvkinds.whole(wanted.lvm or Lvm())
-        if wish.type != "snapshot" or wish.origin == wanted.name:
+        if wish.type != "snapshot" or wish.origin in above:
             return wish
-        origin = self._kind(wish.origin) or Lvm()
+        origin = self._kind(wish.origin, (*above, wanted.name)) or Lvm()
         return replace(wish, thin_pool=origin.thin_pool)
 
     def _there(self) -> lvm.Group:
@@ -149,13 +152,17 @@ class LogicalVolumes(base.Volumes):
         return self.step("") * max(1, own)
 
     def implied(self, wanted: base.Wanted) -> int:
-        wish = wanted.lvm
-        if not wish or wish.type != "snapshot":
-            return super().implied(wanted)
-        if wish.origin in self.seen:
-            return self.seen[wish.origin].capacity
-        other = self.wishes.get(wish.origin)
-        return other.capacity.bytes if other and other.capacity else 0
+        names = [wanted.name]
+        while wanted.lvm and wanted.lvm.type == "snapshot":
+            names.append(wanted.lvm.origin)
+            if names[-1] in self.seen:
+                return self.seen[names[-1]].capacity
+            if names[-1] in names[:-1] or names[-1] not in self.wishes:
+                return 0
+            wanted = self.wishes[names[-1]]
+            if wanted.capacity:
+                return round_up(wanted.capacity.bytes, self.step(""))
+        return super().implied(wanted)
 
     def faults(self, wanted: base.Wanted) -> t.Iterator[str]:
         yield from content.unknown(wanted.name, wanted.content, wanted.capacity)
