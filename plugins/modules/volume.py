@@ -733,6 +733,7 @@ volume:
     features: []
     format: qcow2
     key: /srv/images/web1.qcow2
+    lvm: null
     name: web1.qcow2
     path: /srv/images/web1.qcow2
     permissions: {group: 0, label: null, mode: "0600", owner: 0}

@@ -196,6 +196,40 @@ volumes:
         end:
           description: The byte after the last one.
           type: int
+    lvm:
+      description: What a logical volume is. Null for all else, and what its type has not is null.
+      type: dict
+      contains:
+        type:
+          description: As O(poolwright.storage.volume#module:lvm.type), or LVM's type of segment where it is none of these.
+          type: str
+        thin_pool:
+          description: The thin pool that it is in.
+          type: str
+        origin:
+          description: What it is a snapshot of.
+          type: str
+        stripes:
+          description: On how many devices it lies in turns.
+          type: int
+        stripe_size:
+          description: How much lies on a device in one piece, in bytes.
+          type: int
+        mirrors:
+          description: How many copies it has besides the first.
+          type: int
+        chunk_size:
+          description: In what pieces a thin pool gives space away, in bytes.
+          type: int
+        metadata_size:
+          description: The space for the metadata of a thin pool, in bytes.
+          type: int
+        data_percent:
+          description: How full a thin pool or the store of a snapshot is, or how much of a thin volume takes space.
+          type: float
+        metadata_percent:
+          description: How full the metadata of a thin pool are.
+          type: float
     xml:
       description:
         - The volume as C(virsh vol-dumpxml) would show it. What XML cannot say of a name is a replacement character in it.
@@ -224,6 +258,7 @@ volumes:
       features: []
       format: qcow2
       key: /srv/images/web1.qcow2
+      lvm: null
       name: web1.qcow2
       options: {name: web1.qcow2, capacity: 1 GiB, format: qcow2}
       path: /srv/images/web1.qcow2

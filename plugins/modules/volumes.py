@@ -329,6 +329,32 @@ EXAMPLES = r"""
     purge: true
     allow: [delete]
 
+- name: Test systems share a thin pool, and are larger together than it is
+  poolwright.storage.volumes:
+    pool: guests
+    volumes:
+      - {name: store, state: absent}
+      - {name: thins, capacity: 1 GiB, lvm: {type: thin-pool}}
+      - {name: test1, capacity: 800 MiB, lvm: {type: thin, thin_pool: thins}}
+      - {name: test2, capacity: 800 MiB, lvm: {type: thin, thin_pool: thins, overcommit: true}}
+    allow: [delete]
+
+- name: The first system is kept as it is now, and a mirror holds what must not get lost
+  poolwright.storage.volumes:
+    pool: guests
+    volumes:
+      - {name: before-update, lvm: {type: snapshot, origin: test1, overcommit: true}}
+      - {name: web1-before, allocation: 128 MiB, lvm: {type: snapshot, origin: web1}}
+      - {name: books, capacity: 256 MiB, lvm: {type: raid1}}
+
+- name: The snapshots go
+  poolwright.storage.volumes:
+    pool: guests
+    volumes:
+      - {name: before-update, state: absent}
+      - {name: web1-before, state: absent}
+    allow: [delete]
+
 - name: The volume group goes, with its volumes, and the disks are blank
   poolwright.storage.pool_logical:
     name: guests
@@ -501,6 +527,7 @@ volumes:
         features: []
         format: qcow2
         key: /srv/images/web1.qcow2
+        lvm: null
         name: web1.qcow2
         path: /srv/images/web1.qcow2
         permissions: {group: 0, label: null, mode: "0600", owner: 0}

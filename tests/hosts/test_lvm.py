@@ -47,7 +47,9 @@ def test_every_type(each_host: Driven) -> None:
         POOL,
         volumes(row("base", "64M"), row("wide", "64M", type="striped", stripe_size="128K")),
         volumes(row("thins", "128M", type="thin-pool", chunk_size="128K")),
-        volumes(row("safe", "32M", type="raid1"), row("thin", "64M", type="thin", thin_pool="thins")),
+        volumes(
+            row("safe", "32M", type="raid1"), row("thin", "64M", type="thin", thin_pool="thins")
+        ),
         sh(f"for lv in base thin; do echo before | dd of=/dev/kinds/$lv {DD}; done"),
         volumes(
             row("copy", allocation="32M", type="snapshot", origin="base"),
@@ -97,7 +99,9 @@ def test_all_that_is_free(each_host: Driven) -> None:
         POOL,
         volumes(row("a", "100M"), row("b", all_of_it, type="raid1")),
         sh("vgs --noheadings --nosuffix --units m -o vg_free kinds | tr -d ' '", "100.00"),
-        volumes({"name": "a", "state": "absent"}, {"name": "b", "state": "absent"}, allow=["delete"]),
+        volumes(
+            {"name": "a", "state": "absent"}, {"name": "b", "state": "absent"}, allow=["delete"]
+        ),
         volumes(row("a", "25%"), row("b", all_of_it, type="thin-pool")),
         free,
         gone("a", "b"),

@@ -64,8 +64,11 @@ MAY = {
     "_xml": {"_model", "_xml"},
     "_results": {"_model", "_xml"},
     "_options": {"_model", "_host", "_size", "_xml"},
+    "_lvm_options": {"_model", "_options", "_size"},
     "_image_options": {"_model", "_options", "_size", "_tools", "_volumes"},
-    "_volume_options": {"_host", "_image_options", "_model", "_options", "_size", "_volumes"},
+    "_volume_options": {
+        *("_host", "_image_options", "_lvm_options", "_model", "_options", "_size", "_volumes"),
+    },
     "_tools": TOOLS,
     "_registry": {*TOOLS, "_xml"},
     "_volumes": {*TOOLS, "_size", "_volumes"},

@@ -19,6 +19,7 @@ _FULL = 100
 _CHUNK = 64 << 10
 _ENTRY = 64  # bytes of metadata for each chunk, as LVM reckons
 _LEAST, _MOST = 2 * MIB, 128 * MIB  # of metadata that LVM takes by itself
+_TYPES = ("linear", "striped", "raid1", "thin-pool", "thin", "snapshot")
 _SIZES = ("stripe_size", "chunk_size", "metadata_size")
 _FIXED = ("thin_pool", "origin", "stripes", "stripe_size", "mirrors", "chunk_size")
 
@@ -70,6 +71,17 @@ def differences(wish: Lvm, there: Lvm) -> t.Iterator[str]:
 
 def _shown(key: str, value: t.Any) -> str:
     return show(value) if key in _SIZES else str(value or "none")
+
+
+def described(kind: Lvm) -> dict[str, t.Any] | None:
+    """The options that make a volume of a kind; ``None`` where none do."""
+    if kind.type not in _TYPES:
+        return None
+    said = {"type": kind.type, **{key: getattr(kind, key) for key in (*_FIXED, "metadata_size")}}
+    if kind.type == "snapshot":
+        del said["thin_pool"]
+    told = {key: show(value) if key in _SIZES else value for key, value in said.items() if value}
+    return {} if told == {"type": "linear"} else told
 
 
 def fill(pool: Lvm) -> float:

@@ -340,6 +340,17 @@ class LogicalVolumes(base.Volumes):
         size = round_up(capacity, self.step(""))
         return content.new_device(wanted.name, path, size)
 
+    def described(self, there: Volume) -> dict[str, t.Any] | None:
+        kind = there.lvm
+        if not there.active and not (kind and kind.type == "thin-pool"):
+            return None
+        told = lvkinds.described(kind) if kind else {}
+        if told is None:
+            return None
+        store = {"allocation": show(there.allocation)} if _store(there) else {}
+        sized = {} if store else {"capacity": show(there.capacity)}
+        return {"name": there.name, **sized, **store, **({"lvm": told} if told else {})}
+
     def resizable(self, seen: Volume, capacity: int) -> None:
         row, kind = self.rows[seen.name], self.layouts[seen.key].kind
         name, roles = f"{self.name}/{seen.name}", row["lv_role"].split(",")
