@@ -258,10 +258,51 @@ options:
           - pfitzner33
           - random
           - trim
+      lvm:
+        description: The kind of a logical volume. See O(poolwright.storage.volume#module:lvm).
+        type: dict
+        suboptions:
+          type:
+            description: What it is. See O(poolwright.storage.volume#module:lvm.type).
+            type: str
+            choices:
+              - linear
+              - striped
+              - raid1
+              - thin-pool
+              - thin
+              - snapshot
+            default: linear
+          thin_pool:
+            description: The thin pool that a V(thin) volume is in, which may be another row.
+            type: str
+          origin:
+            description: The volume that a V(snapshot) is of, which may be another row.
+            type: str
+          stripes:
+            description: On how many devices a V(striped) volume lies.
+            type: int
+          stripe_size:
+            description: How much of a V(striped) volume lies on a device in one piece, a power of two.
+            type: str
+          mirrors:
+            description: How many copies a V(raid1) volume has besides the first.
+            type: int
+          chunk_size:
+            description: In what pieces a V(thin-pool) gives space away, a multiple of 64 KiB.
+            type: str
+          metadata_size:
+            description: The space for the metadata of a V(thin-pool).
+            type: str
+          overcommit:
+            description:
+              - Whether the volumes of its pool may be larger together than that. See O(poolwright.storage.volume#module:lvm.overcommit).
+            type: bool
+            default: false
   purge:
     description:
       - Whether the volumes that O(volumes) does not list are removed. This needs O(allow=delete).
-      - Directories stay, and what libvirt does not list, such as thin pools.
+      - Directories stay, and thin pools, and what is not active; thin volumes go.
       - It is refused with volumes whose name is left out, because it is not the task that says which ones these are.
     type: bool
     default: false
@@ -510,6 +551,40 @@ volumes:
             end:
               description: The byte after the last one.
               type: int
+        lvm:
+          description: What a logical volume is. Null for all else, and what its type has not is null.
+          type: dict
+          contains:
+            type:
+              description: As O(volumes[].lvm.type), or LVM's type of segment where it is none of these.
+              type: str
+            thin_pool:
+              description: The thin pool that it is in.
+              type: str
+            origin:
+              description: What it is a snapshot of.
+              type: str
+            stripes:
+              description: On how many devices it lies in turns.
+              type: int
+            stripe_size:
+              description: How much lies on a device in one piece, in bytes.
+              type: int
+            mirrors:
+              description: How many copies it has besides the first.
+              type: int
+            chunk_size:
+              description: In what pieces a thin pool gives space away, in bytes.
+              type: int
+            metadata_size:
+              description: The space for the metadata of a thin pool, in bytes.
+              type: int
+            data_percent:
+              description: How full a thin pool or the store of a snapshot is, or how much of a thin volume takes space.
+              type: float
+            metadata_percent:
+              description: How full the metadata of a thin pool are.
+              type: float
         xml:
           description: The volume as C(virsh vol-dumpxml) would show it.
           returned: with O(details=true)

@@ -342,7 +342,8 @@ class LogicalVolumes(base.Volumes):
 
     def described(self, there: Volume) -> dict[str, t.Any] | None:
         kind = there.lvm
-        if not there.active and not (kind and kind.type == "thin-pool"):
+        pool = kind and kind.type == "thin-pool"
+        if not (there.active or pool) or there.name.startswith(UNFINISHED):
             return None
         told = lvkinds.described(kind) if kind else {}
         if told is None:
