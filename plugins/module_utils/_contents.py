@@ -18,6 +18,8 @@ from ._volumes.files import Files
 
 # The volumes of another pool, and what was seen of them, by the pool's name.
 Find = t.Callable[[str], t.Tuple[Volumes, t.Mapping[str, Volume]]]
+# The name of the other pool that has a directory, or "".
+Owner = t.Callable[[str], str]
 
 
 class Contents:
@@ -30,11 +32,13 @@ class Contents:
         seen: t.Mapping[str, Volume],
         wanted: t.Sequence[Wanted],
         find: Find,
+        owner: Owner,
     ) -> None:
         self.host = host
         self.volumes = volumes
         self.seen = seen
         self.find = find
+        self.owner = owner
         self.wishes = {wish.name: wish for wish in wanted if wish.name}
         self.found: dict[str, Wanted] = {}
         self.under_way: list[str] = []
@@ -72,6 +76,9 @@ class Contents:
         place, name = below.path.rpartition("/")[::2]
         if place == folder and name in {*self.seen, *self.wishes}:
             below = replace(below, volume=name, path="")
+        elif below.path and not below.format and self.owner(place):
+            # What a guest can write to is not asked what it is, by whatever name.
+            below = replace(below, volume=name, path="", pool=self.owner(place))
         if below.path:
             return self._whole(wish, backing.on_path(self.host, wish.name, below))
         volumes, seen = self.find(below.pool) if below.pool else (self.volumes, self.seen)

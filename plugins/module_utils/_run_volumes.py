@@ -134,7 +134,9 @@ class _Task:
         seen: t.Mapping[str, Volume],
     ) -> tuple[list[Wanted], list[Wanted]]:
         """The wishes with names and contents, as they are listed, and as they can be fulfilled."""
-        contents = Contents(host, volumes, seen, wanted, self._elsewhere(host, registry))
+        others = functools.partial(registry.others, host, self.params["pool"])
+        find = self._elsewhere(host, registry)
+        contents = Contents(host, volumes, seen, wanted, find, lambda path: _owner(others(), path))
         named = volumes.named([contents.of(wish) for wish in wanted], seen)
         return named, list(volumes.ordered(contents.ordered(named)))
 
@@ -241,3 +243,9 @@ def _told(
     """What makes libvirt look again, where it runs the pool and its list is or will be old."""
     if stored.active and stored.pool and (plan or not _lifecycle.listed(stored, list(seen))):
         yield from registry.refresh(stored.pool.name)
+
+
+def _owner(pools_there: t.Sequence[Pool], path: str) -> str:
+    """The name of the pool of files that has a directory, or ""."""
+    owners = (p.name for p in pools_there if p.path == path and p.type in ("dir", "fs", "netfs"))
+    return next(owners, "")
