@@ -135,12 +135,16 @@ def test_formats(images: Driven) -> None:
 @on_one_host
 def test_backing(images: Driven) -> None:
     host = images
-    rows = [
+    rows: list[Result] = [
         {"name": "top", "format": "qcow2", "backing": {"volume": "middle"}},
         {"name": "middle", "format": "qcow2", "capacity": "3M", "backing": {"volume": "bottom"}},
         {"name": "bottom", "capacity": "2M"},
     ]
-    other = {"name": "over", "format": "qcow2", "backing": {"volume": "top", "pool": "images"}}
+    other: Result = {
+        "name": "over",
+        "format": "qcow2",
+        "backing": {"volume": "top", "pool": "images"},
+    }
     away = {"name": "away", "format": "qcow2", "backing": {"path": f"{HOME}/bottom"}}
     said = {**other, "backing": {**other["backing"], "format": "qcow2"}}
     four(
