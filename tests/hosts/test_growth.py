@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from conftest import Driven, blank, on_one_host, task, thorough
-from test_disk import BLANK, DATA, GONE, gone, kernel_name, refused_with, row, volumes
+from test_disk import DATA, GONE, gone, kernel_name, refused_with, row, volumes
 from test_states import four, sh
 
 MIB = 1 << 20
@@ -29,31 +29,36 @@ def test_the_new_end_is_blank(each_host: Driven) -> None:
     lv = "/dev/guests/web"
     host.sh(NOISE.format(blank(0), 90, 150))
     host.sh(NOISE.format(blank(1), 90, 150))
-    ends = "printf first | dd of={0} bs=1 seek={1} conv=notrunc,fsync status=none"
-    kept = "dd if={0} bs=1 skip={1} count=5 status=none"
-    grown = {"name": "web", "capacity": "150M"}
-    four(
-        host,
+    first = "printf first | dd of={0} bs=1M seek=99 conv=notrunc,fsync status=none"
+    grown = {"name": "web", "capacity": "152M"}
+    host.tasks(
         task("pool_disk", **DATA),
         task("pool_logical", **GUESTS),
         volumes(row(part, "100M")),
-        task("volumes", pool="guests", volumes=[{"name": "web", "capacity": "100M"}]),
-        sh(ends.format(f"/dev/{part}", 100 * MIB - 5)),
-        sh(ends.format(lv, 100 * MIB - 5)),
-        # A guest has it open meanwhile.
-        sh(f"exec 3<>{lv}; setsid sleep 300 >/dev/null 2>&1 & echo $! >/run/guest"),
-        volumes(row(part, "150M")),
+        task("volumes", pool="guests", volumes=[{**grown, "capacity": "100M"}]),
+    )
+    host.sh(f"{first.format(f'/dev/{part}')}; {first.format(lv)}")
+    # A guest has it open meanwhile.
+    host.sh(f"setsid sleep 500 3<>{lv} >/dev/null 2>&1 & echo $! >/run/guest")
+    kept = "dd if={0} bs=1M skip=99 count=1 status=none | head -c 5; "
+    inside = "dd if={0} bs=1M skip=120 count=1 status=none | grep -cm 1 noise; "
+    four(
+        host,
+        volumes(row(part, "152M")),
         task("volumes", pool="guests", volumes=[grown]),
-        sh("kill $(cat /run/guest)"),
-        sh(kept.format(f"/dev/{part}", 100 * MIB - 5), "first"),
-        sh(kept.format(lv, 100 * MIB - 5), "first"),
-        sh(zeros(f"/dev/{part}", 100, 8) + zeros(f"/dev/{part}", 147, 3)),
-        sh(zeros(lv, 100, 8) + zeros(lv, 147, 3)),
-        sh(f"dd if=/dev/{part} bs=1M skip=120 count=1 status=none | grep -cm 1 noise", "1"),
+        *(
+            sh(
+                kept.format(path) + zeros(path, 100, 8) + zeros(path, 149, 3) + inside.format(path),
+                "first1",
+            )
+            for path in (f"/dev/{part}", lv)
+        ),
+    )
+    host.sh("kill $(cat /run/guest)")
+    host.tasks(
         task("pool_logical", name="guests", state="deleted", allow=["delete"]),
         gone(part),
         GONE,
-        BLANK,
     )
 
 

@@ -165,6 +165,24 @@ def test_growing_leaves_the_record_of_another_logical_partition() -> None:
     assert "has 0 bytes free behind it" in fault
 
 
+def test_the_record_of_a_logical_partition_is_not_free() -> None:
+    """sfdisk leaves it where it is, and parted does not know where that is."""
+    start, end, record = 53477376, 106954752, 108003328
+    entry, sector = start + 446 + 16, 512
+    integers = {entry: 0xF << 32, entry + 8: (record - start) // sector | 1 << 32}
+    types = {2048: "83", start // sector: "f"}
+    disk = {"number": "8:16", "size": 2 << 30, "table": PRINTED, "types": types}
+    host = FakeHost({"disks": {"/dev/sdi": {**disk, "integers": integers}}})
+    device = block.find(host, "/dev/sdi")
+    assert device
+    found = partitions.look(host, device)
+    assert found
+    assert (end, record) in found.free
+    assert (record + sector, 115153920) in found.free
+    there = Volume("sdi5", extents=(Extent("/dev/sdi", 54525952, end),), number=5)
+    assert Space(found, "sdi").free_for(Wanted("sdi5"), there) == record - end
+
+
 @pytest.mark.parametrize("number", [1, 8])
 def test_growing_stays_on_its_side_of_the_end_of_the_extended_partition(number: int) -> None:
     found = table()

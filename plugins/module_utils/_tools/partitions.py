@@ -107,12 +107,40 @@ def look(host: Reader, device: Device) -> Table | None:
         for part in table.parts
     )
     table = replace(table, parts=tuple(parts))
-    return _gpt(host, device, table) if table.label == "gpt" else _dos(table)
+    return _gpt(host, device, table) if table.label == "gpt" else _dos(host, device, table)
 
 
-def _dos(table: Table) -> Table:
-    """Places are numbers of 32 bits."""
-    return replace(table, last=table.sector << 32, most=_MOST_DOS)
+def _dos(host: Reader, device: Device, table: Table) -> Table:
+    """Places are numbers of 32 bits.
+
+    parted calls free what it would not use for the records of logical partitions itself; where
+    another tool has put one there, that is not free.
+    """
+    free = list(table.free)
+    for record in _records(host, device, table):
+        parts = [((start, record), (record + table.sector, end)) for start, end in free]
+        inside = [gap[0] <= record < gap[1] for gap in free]
+        cut = [each if there else (gap,) for each, there, gap in zip(parts, inside, free)]
+        free = [gap for pieces in cut for gap in pieces if gap[0] < gap[1]]
+    return replace(table, free=tuple(free), last=table.sector << 32, most=_MOST_DOS)
+
+
+def _records(host: Reader, device: Device, table: Table) -> list[int]:
+    """Where the records are that tell of logical partitions, each of which tells of the next."""
+    found: list[int] = []
+    at = table.extended.start if table.extended else None
+    while at is not None and at not in found:
+        found.append(at)
+        at = _next_record(host, device, table, at)
+    return found
+
+
+def _next_record(host: Reader, device: Device, table: Table, at: int) -> int | None:
+    for entry in range(at + 446, at + 510, 16):
+        if host.integer(device.path, entry) >> 32 & 0xFF in (0x5, 0xF, 0x85) and table.extended:
+            start = host.integer(device.path, entry + 8) & 0xFFFFFFFF
+            return table.extended.start + start * table.sector
+    return None
 
 
 def _gpt(host: Reader, device: Device, table: Table) -> Table:
