@@ -142,6 +142,7 @@ EXPORT: Spec = {
     "offset": {"type": "str"},
     "length": {"type": "str"},
     **_options.OWNERSHIP,
+    **_CONTROL,
     **_options.ALLOW,
     **_options.LIBVIRT,
 }

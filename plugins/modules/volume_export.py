@@ -57,6 +57,12 @@ options:
   group:
     description: The group, by name or number.
     type: str
+  progress:
+    description:
+      - Whether a task that copies shows how far it is. That is a line for each volume, with percent and
+        speed, every few seconds. Nothing is shown of what takes less than about five seconds.
+    type: bool
+    default: true
 requirements:
   - qemu-img (Debian C(qemu-utils)) to convert
   - lvm2 for the volumes of M(poolwright.storage.pool_logical)
@@ -65,6 +71,8 @@ notes:
   - The pool is defined and active, and nobody can write to the volume meanwhile, or the task is refused. Stop a guest before.
   - An image that names other files is refused, because it could make the host read what is not the guest's.
   - To see whether they are equal, both are read, in check mode as well.
+  - Work that takes long goes on in a process of its own on the host, which ends within half a minute when the controller is gone or
+    the task is cancelled. No process and no half file is left then.
 seealso:
   - module: poolwright.storage.volume
 author:
@@ -135,6 +143,16 @@ size:
   returned: success
   type: int
   sample: 67108864
+bytes:
+  description: How many bytes were copied.
+  returned: when that was done
+  type: int
+  sample: 1073741824
+seconds:
+  description: How long that took.
+  returned: when that was done
+  type: float
+  sample: 4.2
 msg:
   description: What happened to the host, why, and the way out.
   returned: on failure
