@@ -210,14 +210,18 @@ class Filler:
         for at, part in self._passing(source):
             self._enough(at + len(part), most)
             if at > end:
-                _zero(target, max(end, head), at)
+                self._zeros(target, max(end, head), at)
             end = at + len(part)
             if at < head:
                 begin.extend(bytes(at - len(begin)) + part[: head - at])
             if end > head:
                 _write(target, max(at, head), memoryview(part)[max(0, head - at) :])
-        _zero(target, max(end, head), source.size)
+        self._zeros(target, max(end, head), source.size)
         return bytes(begin).ljust(min(head, source.size), b"\0")
+
+    def _zeros(self, target: t.BinaryIO, start: int, end: int) -> None:
+        if not self.filling.blank:
+            _zero(target, start, end)
 
     def _opened(self, stack: contextlib.ExitStack) -> _Opened:
         """The source, with what its first bytes tell."""

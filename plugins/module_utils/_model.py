@@ -164,7 +164,7 @@ class Filling:
     where it must not be used.  ``format`` is that of the volume, "" where it is the source's, and
     ``capacity`` 0 likewise.  Where ``alike`` a source of that format is copied as it is, and then
     resized with ``grow``; else it is converted with ``convert`` into what ``make`` has made, which
-    the passphrase ``key`` opens.
+    the passphrase ``key`` opens.  Where ``blank`` zeros are there already, and take no space.
     """
 
     name: str
@@ -179,6 +179,7 @@ class Filling:
     grow: tuple[str, ...] = ()
     convert: tuple[str, ...] = ()
     key: str = field(default="", repr=False)
+    blank: bool = False
 
     def copies(self, format: str, capacity: int) -> bool:
         """Whether the bytes of a source of such a format and capacity become the volume's own."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from conftest import Driven, Result, blank, on_one_host, task
+from conftest import Driven, Result, blank, on_one_host, task, thorough
 from test_states import four, sh, still
 
 POOL = task("pool_logical", name="kinds", devices=[blank(1), blank(2)])
@@ -89,6 +89,7 @@ def test_every_type(each_host: Driven) -> None:
     )
 
 
+@thorough
 @on_one_host
 def test_all_that_is_free(each_host: Driven) -> None:
     """Foreseen to the last extent, with metadata and what LVM keeps for their repair."""
@@ -111,6 +112,7 @@ def test_all_that_is_free(each_host: Driven) -> None:
     )
 
 
+@thorough
 @on_one_host
 def test_a_full_thin_pool(each_host: Driven) -> None:
     host = each_host
@@ -149,6 +151,7 @@ def test_what_fails_of_many_is_told(each_host: Driven) -> None:
     host.tasks(GONE)
 
 
+@thorough
 @on_one_host
 def test_what_was_not_finished(each_host: Driven) -> None:
     """A table at the end, which lvcreate passes over, does not come back."""

@@ -383,11 +383,12 @@ def alike(host: Reader, source: Source, path: str, format: str) -> bool:
     return code == 0
 
 
-def converting_on() -> tuple[str, ...]:
+def converting_on(blank: bool) -> tuple[str, ...]:
     """The command that writes a part of an image's content to the same place on a device."""
+    zeros = ("--target-is-zero",) if blank else ()
     source = f'json:{{"driver":"raw","offset":{START},"size":{SIZE},"file":{_ALONE}}}'
     target = f"driver=raw,offset={START},size={SIZE},file.filename={HERE}"
-    return (*_CONVERT, "--target-image-opts", source, target)
+    return (*_CONVERT, *zeros, "--target-image-opts", source, target)
 
 
 def growing(format: str) -> tuple[str, ...]:

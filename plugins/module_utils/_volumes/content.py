@@ -138,10 +138,10 @@ def unknown(wanted_name: str, source: Source | None, capacity: Size | None) -> t
         )
 
 
-def onto(name: str, source: Source, said: str, capacity: int) -> Filling:
-    """How a volume that is a device is filled."""
-    convert = qemu_img.converting_on()
-    return filling(name, source, said, format="raw", capacity=capacity, convert=convert)
+def onto(name: str, source: Source, said: str, capacity: int, blank: bool = False) -> Filling:
+    """How a volume that is a device is filled; a thin one is ``blank``."""
+    facts = {"format": "raw", "capacity": capacity, "blank": blank}
+    return filling(name, source, said, convert=qemu_img.converting_on(blank), **facts)
 
 
 def filling(name: str, source: Source, said: str, **more: t.Any) -> Filling:

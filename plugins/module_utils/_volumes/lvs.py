@@ -286,7 +286,8 @@ class LogicalVolumes(base.Volumes):
         group, source = self._there(), wanted.content
         if source:
             said = wanted.origin.format if wanted.origin else ""
-            how = content.onto(wanted.name, source, said, capacity)
+            blank = bool(self._resolved(wanted).thin_pool)
+            how = content.onto(wanted.name, source, said, capacity, blank)
             yield lvm.fill_volume(group, self.members, name, how, source.shown)
         elif wanted.encryption:
             yield lvm.encrypt_volume(group, self.members, name, wanted.encryption, capacity)
