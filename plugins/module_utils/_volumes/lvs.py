@@ -194,6 +194,8 @@ class LogicalVolumes(base.Volumes):
 
     def _new_faults(self, wanted: base.Wanted, kind: Lvm) -> t.Iterator[str]:
         """What is impossible about a volume of some kind that is to be made."""
+        if wanted.encryption and kind.type in ("snapshot", "thin-pool"):
+            yield f"is a {kind.type}, which is not encrypted by itself"
         areas, devices = layout(kind).areas, len(self.group.frees if self.group else ())
         if areas > devices:
             yield f"lies on {areas} devices, and the group has {devices} to use"
