@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Driven, Result
+from conftest import Driven, Result, thorough
 from poolwright_lab import inventory
 
 POOL = "control"
@@ -153,11 +153,12 @@ def test_long_work_is_shown(controller: Controller) -> None:
     assert "MiB/s" not in short
 
 
+@thorough
 @pytest.mark.parametrize("how", ["timeout", "interrupt"])
 def test_cancelled(controller: Controller, how: str) -> None:
     """Nothing is left of a task that is cancelled, at once or half a minute later."""
-    limit = {"timeout": 12} if how == "timeout" else {}
-    running = controller.start(volumes=[slow("a", "0.2")], **limit)
+    limit = {"timeout": 30} if how == "timeout" else {}
+    running = controller.start(volumes=[slow("a", "0.1")], **limit)
     assert running.stdout
     printed = ""
     if how == "interrupt":
