@@ -221,6 +221,7 @@ def volume_faults(
         if wish.present:
             yield from volumes.faults(wish)
             yield from _file_faults(pool, volumes, wish)
+            yield from _source_faults(wish, wanted, seen)
             if wish.lvm and not volumes.logical:
                 yield f"{wish.name}: lvm describes a logical volume, and pool {pool.name} has none"
             yield from _wish_faults(pool, volumes, wish, seen.get(wish.name), room)
@@ -232,6 +233,19 @@ def _file_faults(pool: Pool, volumes: Volumes, wish: Wanted) -> t.Iterator[str]:
     for key, value in said.items():
         if not volumes.images and value not in (None, "", 0, False):
             yield f"{wish.name}: {key} is for files, and the volumes of pool {pool.name} are none"
+
+
+def _source_faults(
+    wish: Wanted, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]
+) -> t.Iterator[str]:
+    """What is removed comes first, and so would what another volume is filled from."""
+    for other in wanted if wish.content else ():
+        there = None if other.present else seen.get(other.name)
+        if there and wish.content and there.path == wish.content.path:
+            yield (
+                f"{wish.name}: is to be filled from {other.name}, which the same task removes. "
+                "Remove it in a task of its own, later"
+            )
 
 
 def _wish_faults(
