@@ -15,6 +15,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.poolwright.storage.plugins.module_utils._host import Node
 from ansible_collections.poolwright.storage.plugins.module_utils._model import (
     Adapter,
     Auth,
@@ -28,6 +29,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils._model import (
     SourceHost,
     Volume,
 )
+from ansible_collections.poolwright.storage.plugins.module_utils._volumes import base
 from ansible_collections.poolwright.storage.plugins.module_utils._xml import (
     common,
     poolxml,
@@ -600,3 +602,10 @@ def test_names_that_xml_cannot_say() -> None:
     text = volumexml.render(Volume("caf\udce9\x01.img", "/srv/a\r\nb"), formatted=False)
     assert volumexml.parse(text).name == "caf\ufffd\ufffd.img"
     assert volumexml.parse(text).path == "/srv/a\r\nb"
+
+
+def test_times() -> None:
+    """A full second has no fraction, and nobody knows of a birth."""
+    node = Node("file", Permissions(), 0, times=(10**9, 10**9 + 5, 0))
+    shown = (("atime", "1"), ("mtime", "1.000000005"), ("ctime", "0"), ("btime", "0"))
+    assert base.times(node) == shown

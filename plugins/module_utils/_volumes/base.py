@@ -244,5 +244,9 @@ class Volumes(abc.ABC):
 
 def times(node: Node) -> tuple[tuple[str, str], ...]:
     """A volume's timestamps as libvirt writes them; on Linux it never tells the time of birth."""
-    shown = [f"{when // 10**9}.{when % 10**9:09d}" for when in node.times]
-    return (*zip(("atime", "mtime", "ctime"), shown), ("btime", "0"))
+    return (*zip(("atime", "mtime", "ctime"), map(_time, node.times)), ("btime", "0"))
+
+
+def _time(when: int) -> str:
+    seconds, rest = divmod(when, 10**9)
+    return f"{seconds}.{rest:09d}" if rest else str(seconds)
