@@ -55,13 +55,15 @@ options:
       - V(50%) is a share of the whole pool. V(100%FREE) is a share of what is free, for logical volumes and partitions only; what the
         volume has already counts as free. For a new partition it is a share of the largest gap.
       - A larger size grows the volume. A smaller one is refused without O(allow=shrink).
-      - What is in the volume is not resized with it. Make a file system smaller before its volume.
+      - What is in the volume is not resized with it. Make a file system smaller before its volume. With O(allow=shrink) no
+        lvreduce looks for one; newer ones are told so with C(--fs ignore).
     type: str
   allocation:
     description:
       - How many bytes of a raw file are reserved at once, written as O(capacity). If it is not given, a new file is sparse.
       - More than a file has reserves more. Less than it has changes nothing.
       - A qcow2 image takes its space as it fills, and a logical volume or partition all at once.
+      - Of a snapshot that is not in a thin pool it is the space for what changes, see O(lvm.type).
     type: str
   format:
     description:
@@ -428,7 +430,7 @@ requirements:
   - xorriso, genisoimage or mkisofs for O(cloud_init)
   - scrub for those patterns of O(wipe) that are its own
   - zstd to unpack what is compressed with it
-  - lvm2 for the volumes of M(poolwright.storage.pool_logical)
+  - lvm2 for the volumes of M(poolwright.storage.pool_logical), and for thin ones thin_check (Debian C(thin-provisioning-tools))
   - parted and sfdisk (Debian C(fdisk)) for those of M(poolwright.storage.pool_disk)
 notes:
   - The pool is defined and active, or the task is refused.

@@ -321,7 +321,7 @@ requirements:
   - xorriso, genisoimage or mkisofs for O(volumes[].cloud_init)
   - scrub for those patterns of O(volumes[].wipe) that are its own
   - zstd to unpack what is compressed with it
-  - lvm2 for the volumes of M(poolwright.storage.pool_logical)
+  - lvm2 for the volumes of M(poolwright.storage.pool_logical), and for thin ones thin_check (Debian C(thin-provisioning-tools))
 notes:
   - The pool is defined and active, or the task is refused.
   - A volume in use is not removed and not shrunk. The message names the process that has it open.
