@@ -22,13 +22,14 @@ def zeros(path: str, start: int, count: int) -> str:
     return f"dd if={path} bs=1M skip={start} count={count} status=none | tr -d '\\0' | head -c 9; "
 
 
+@thorough
 @on_one_host
 def test_the_new_end_is_blank(each_host: Driven) -> None:
     host = each_host
     part = f"{kernel_name(host, blank(0))}1"
     lv = "/dev/guests/web"
-    host.sh(NOISE.format(blank(0), 90, 150))
-    host.sh(NOISE.format(blank(1), 90, 150))
+    host.sh(NOISE.format(blank(0), 98, 60))
+    host.sh(NOISE.format(blank(1), 98, 60))
     first = "printf first | dd of={0} bs=1M seek=99 conv=notrunc,fsync status=none"
     grown = {"name": "web", "capacity": "152M"}
     host.tasks(
