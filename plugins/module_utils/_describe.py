@@ -89,5 +89,7 @@ def _kept(told: Described) -> Described:
 def _item(row: t.Mapping[str, t.Any]) -> Described:
     told = dict(row["options"])
     item = {"name": told.pop("name"), "type": row["type"], **told}
-    volumes = [_kept(each["options"]) for each in row["volumes"] or () if each["options"]]
+    rows = (each["options"] for each in row["volumes"] or () if each["options"])
+    # A file system brings it along.
+    volumes = [_kept(told) for told in rows if told["name"] != "lost+found"]
     return {**item, "volumes": volumes} if volumes and "state" not in item else item

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from conftest import SERVE, TARGET, Driven, Result, blank, on_one_host, task, thorough
+from conftest import SERVE, TARGET, Driven, Result, blank, task, thorough
 from test_listed import scsi_host
 from test_states import four, still
 
@@ -23,12 +23,13 @@ NFS = {"host": "127.0.0.1", "dir": "/exports/nfs", "path": "/srv/templates", "fo
 VIRSH = f"""
 set -e
 mkdir -p /srv/attic /srv/templates
-wipefs --quiet --all {blank(0)} {blank(1)} {blank(2)} {blank(5)}
+wipefs --quiet --all {blank(0)} {blank(1)} /dev/vdb
+mkfs.ext4 -q {blank(0)}
 virsh -q pool-define-as images dir --target /srv/images
 virsh -q pool-define-as attic fs --source-dev {blank(0)} --source-format ext4 --target /srv/attic
-virsh -q pool-define-as guests logical --source-dev {blank(1)} --source-dev {blank(2)} \\
+virsh -q pool-define-as guests logical --source-dev $(readlink -f {blank(1)}) \\
     --target /dev/guests
-virsh -q pool-define-as scratch disk --source-dev {blank(5)} --source-format gpt --target /dev
+virsh -q pool-define-as scratch disk --source-dev /dev/vdb --source-format gpt --target /dev
 virsh -q pool-define-as templates netfs --source-host 127.0.0.1 --source-path /exports/nfs \\
     --source-format nfs --target /srv/templates
 virsh -q pool-define-as backups iscsi --source-host 127.0.0.1 --source-dev {TARGET} \\
@@ -41,8 +42,10 @@ for pool in images attic guests scratch templates backups luns maps; do
     virsh -q pool-autostart $pool
 done
 virsh -q vol-create-as guests web 64M
-virsh -q vol-create-as scratch one 64M
+virsh -q vol-create-as scratch vdb1 64M
 virsh -q vol-create-as images disk.qcow2 10M --format qcow2
+udevadm settle
+virsh -q pool-refresh scratch
 """
 
 
@@ -95,7 +98,7 @@ def made(host: Driven) -> list[Result]:
             mount_options=["noatime"],
         ),
         task("pool_logical", name="guests", devices=[blank(1), blank(2)], extent_size="8 MiB"),
-        task("pool_disk", name="scratch", device=blank(5)),
+        task("pool_disk", name="scratch", device="/dev/vdb"),
         task("pool_netfs", name="templates", **NFS),
         task("pool_iscsi", name="backups", host="127.0.0.1", target=TARGET),
         task("pool_scsi", name="luns", adapter={"name": f"host{scsi_host(host, blank(3))[0]}"}),
@@ -105,7 +108,7 @@ def made(host: Driven) -> list[Result]:
     ]
 
 
-@on_one_host
+@thorough
 def test_what_we_made(served: Driven) -> None:
     served.tasks(*made(served))
     rows = listed(served)
@@ -156,7 +159,7 @@ iscsiadm -m session | cut -d' ' -f2-4
 """
 
 
-@on_one_host
+@thorough
 def test_what_was_made_by_hand(served: Driven) -> None:
     """It becomes pools that go on with the mounts, the group and the session that are there."""
     served.sh(BY_HAND)
@@ -194,7 +197,7 @@ def play(name: str, folder: Path, *words: str) -> subprocess.CompletedProcess[st
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@on_one_host
+@thorough
 def test_playbooks(each_host: Driven, tmp_path: Path) -> None:
     """One host of two has drifted; here they are two names of one, which have other pools."""
     each_host.tasks(

@@ -231,7 +231,11 @@ def test_passwords_are_variables() -> None:
 
 
 def test_the_list_is_in_an_order_that_can_be_made() -> None:
-    volumes = [{"options": {"name": "v", "owner": "64055"}}, {"options": None}]
+    volumes: list[dict[str, t.Any]] = [
+        {"options": {"name": "v", "owner": "64055"}},
+        {"options": None},
+    ]
+    volumes.append({"options": {"name": "lost+found", "format": "dir"}})
     rows: list[dict[str, t.Any]] = [
         {"type": "dir", "options": {"name": "b"}, "volumes": volumes},
         {"type": "dir", "options": {"name": "a", "state": "inactive"}, "volumes": volumes},
