@@ -200,7 +200,7 @@ def test_a_daemon_that_listens(suite: str) -> None:
 @pytest.mark.parametrize(
     ("name", "image"),
     [
-        ("v2", qemu_img.Image("qcow2", 1 << 30, clusters=64 << 10)),
+        ("v2", qemu_img.Image("qcow2", 1 << 30, cluster_size=64 << 10)),
         ("v3", qemu_img.Image("qcow2", 1 << 30, "1.1", 128 << 10, ("lazy_refcounts",))),
         ("extended", qemu_img.Image("qcow2", 1 << 30, "1.1", 64 << 10, ("extended_l2",))),
         (

@@ -495,7 +495,7 @@ def _qcow2(header: bytes, capacity: int | None) -> Image:
         "qcow2",
         capacity,
         "1.1" if version == 3 else "",
-        1 << bits if version == 3 else 0,  # as libvirt shows it
+        1 << bits,
         tuple(features),
         _backing(header, "qcow2"),
         _text(more.get(_BACKING_FORMAT, b"")),
