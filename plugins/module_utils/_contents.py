@@ -47,8 +47,9 @@ class Contents:
         """The wish with what it is based on and, if it is to be made, its content."""
         if wish.name in self.found:
             return self.found[wish.name]
-        there = self.seen.get(wish.name)
-        origin = None if there and not there.mark else wish.origin
+        there, origin = self.seen.get(wish.name), wish.origin
+        if there and origin and not there.mark and not self._outdated(wish, origin, there):
+            origin = None
         if origin is None and wish.below is None:
             return wish
         if wish.name in self.under_way:
@@ -63,6 +64,10 @@ class Contents:
         if wish.name:
             self.found[wish.name] = full
         return full
+
+    def _outdated(self, wish: Wanted, origin: Origin, there: Volume) -> bool:
+        """Whether a volume has other content than it is to be kept equal to."""
+        return origin.sync and not content.equal(self.host, self._source(wish, origin), there)
 
     def ordered(self, wanted: t.Sequence[Wanted]) -> list[Wanted]:
         """The wishes, each behind that for the volume which it is cloned from or based on."""
@@ -126,6 +131,16 @@ class Contents:
                 "which is not there. Correct clone_from, or make it first."
             )
         return volumes.source(seen[origin.volume])
+
+
+def unforeseen(wanted: t.Sequence[Wanted]) -> t.Iterator[str]:
+    """What a plan cannot tell, in words for whoever only foresees."""
+    for wish in wanted:
+        if wish.content and wish.content.url:
+            yield (
+                f"{wish.name}: {wish.content.url} is looked at only when it is fetched. Whether it "
+                "is there, has its checksum and is no image that is refused is not foreseen."
+            )
 
 
 def _capacity(wish: Wanted) -> int:

@@ -68,6 +68,7 @@ class Filler:
                 self._copied(source, target)
                 self._lengthened(source, target, path)
             else:
+                self._convertible(source)
                 size = self._caught(source, stack, place)
                 if not wanted.make:
                     target.truncate(size)
@@ -88,6 +89,11 @@ class Filler:
             for start, end in ((SECTOR, len(begin)), (0, SECTOR)) if head else ():
                 _write(target, start, begin[start:end].ljust(SECTOR if not start else 0, b"\0"))
                 os.fsync(target.fileno())
+
+    def _convertible(self, source: _Opened) -> None:
+        if not self.filling.format:
+            what = f"is a {source.format} image, which does not grow; write format, or no capacity"
+            raise _streams.Wrong(f"{self.source.shown} {what}")
 
     def _lengthened(self, source: _Opened, target: t.BinaryIO, path: str) -> None:
         """Gives a copy its capacity."""

@@ -392,6 +392,8 @@ def _want(
         return
     if capacity != there.capacity:
         yield from _resize(volumes, there, capacity, allow, above)
+    if wish.content and not there.mark:
+        yield from volumes.overwrite(wish, wish.content, there, capacity)
     yield from volumes.finish(wish, there, capacity)
     yield from volumes.amend(there, wish)
     yield from volumes.retype(there, wish.format)

@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import replace
 
 from . import _lifecycle, _options, _registry, _results, _volume_options
-from ._contents import Contents, Find
+from ._contents import Contents, Find, unforeseen
 from ._fetch import fetch
 from ._host import Reader
 from ._model import Pool, Refused, Seen, Stored, Volume
@@ -99,7 +99,8 @@ class _Task:
                 _taking.judge(host, plan, registry.others(host, name))
         names = dict.fromkeys(wish.name for wish in (*named, *wanted))
         shown = [self._row(backend, each, steps.get(each), seen.get(each)) for each in names]
-        warnings, view = tuple(volumes.warnings()), tuple(registry.refresh(name))
+        warnings = (*volumes.warnings(), *unforeseen(wanted))
+        view = tuple(registry.refresh(name))
         return Look(tuple(plan), {"volumes": shown}, warnings=warnings, view=view)
 
     def _row(

@@ -48,6 +48,7 @@ CONTENT: Spec = {
             "checksum": {"type": "str"},
             "format": {"type": "str", "choices": [*FORMATS]},
             "decompress": {"type": "str", "choices": ["auto", "never"], "default": "auto"},
+            "sync": {"type": "bool", "default": False},
         },
     },
 }
@@ -223,6 +224,10 @@ def _content_faults(params: Params) -> t.Iterator[str]:
         if len(given) != 1:
             yield f"source: has one of {', '.join(_PLACES)}, and here are {len(given)}"
         yield from (f"source.{fault}" for fault in _source_faults(source))
+        if source.get("sync") and source.get("path") is None:
+            yield "source.sync: is for a path; have a file fetched or sent before, and name that"
+        if source.get("sync") and params.get("encryption") is not None:
+            yield "source.sync: nothing is compared with what is encrypted; leave it out"
 
 
 def _source_faults(source: Params) -> t.Iterator[str]:
@@ -354,4 +359,5 @@ def _origin(row: Params, pool: str, sent: Params) -> Origin | None:
         checksum=source["checksum"] or checksum,
         format=source["format"] or "",
         unpack=source["decompress"] == "auto",
+        sync=source["sync"],
     )

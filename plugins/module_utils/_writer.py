@@ -503,6 +503,15 @@ class Writer(Reader):
             self._compare(device, *identify(file))
             self._fill(file, device.path, mark, filling)
 
+    def refill_device(self, device: Device, begin: str, filling: Filling) -> None:
+        """Gives a device other content; a partition is marked before, as `fill_device` has it."""
+        with self._looking(device.path), _alone(device.path) as file:
+            self._compare(device, *identify(file))
+            if not begin.startswith("LVM-"):
+                file.write(begin.encode().ljust(SECTOR, b"\0"))
+                os.fsync(file.fileno())
+            self._fill(file, device.path, begin, filling)
+
     def unmark(self, device: Device) -> None:
         """Leaves nothing of a mark."""
         with self._looking(device.path), _alone(device.path) as file:

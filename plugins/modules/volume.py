@@ -223,6 +223,15 @@ options:
           - auto
           - never
         default: auto
+      sync:
+        description:
+          - With V(false), the content is only used when the volume is made, so that what a guest writes stays.
+          - With V(true), the content is kept equal to that of O(source.path). Other content is refused without O(allow=overwrite).
+            Raw content is compared byte for byte, else what a guest sees is, as C(qemu-img compare) does. Both are read by every
+            task, in check mode as well. What a larger volume has behind is not compared.
+          - Not with what is compressed or encrypted.
+        type: bool
+        default: false
   cloud_init:
     description:
       - Makes a seed for cloud-init, a small CD with the label C(cidata), as its data source NoCloud finds it. The O(format) is V(iso).

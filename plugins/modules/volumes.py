@@ -150,6 +150,10 @@ options:
               - auto
               - never
             default: auto
+          sync:
+            description: Whether the content is kept equal. See O(poolwright.storage.volume#module:source.sync).
+            type: bool
+            default: false
       cloud_init:
         description: Makes a seed for cloud-init. See O(poolwright.storage.volume#module:cloud_init).
         type: dict

@@ -35,7 +35,7 @@ NAMES = (
         "pool_netfs",
         "pool_scsi",
     ),
-    *("volume", "volumes", "pool_info", "pool_source_info", "volume_info"),
+    *("volume", "volumes", "pool_info", "pool_source_info", "volume_info", "volume_export"),
 )
 MAINS = {name: importlib.import_module(f"{MODULES}.{name}").main for name in NAMES}
 

@@ -341,6 +341,9 @@ class FakeHost(Reader):
     def taken(self, device: str) -> bool:
         return bool(self._disk(device).get("taken"))
 
+    def same(self, path: str, start: int, count: int, other: str) -> bool:
+        return bool((self._inside(path) or {}).get("equal"))
+
     def marks(self, devices: t.Sequence[str]) -> dict[str, str]:
         return {path: self._disk(path)["mark"] for path in devices if "mark" in self._disk(path)}
 

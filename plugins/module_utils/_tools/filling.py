@@ -22,7 +22,7 @@ def file(place: File, filling: Filling, text: str) -> Action:
     """Makes a file with the content that a volume is to have."""
     command = _command(filling, files.making(place))
     args = (place, filling.name, filling)
-    return call(text, "fill_file", *args, command=command, claims=claims(filling.source))
+    return call(text, "fill_file", *args, command=command, claims=reading(filling.source))
 
 
 def device(
@@ -40,20 +40,35 @@ def device(
     with the uses that those free.
     """
     args = (path, begin, filling, (tuple(undo),))
-    claimed = (*own, *claims(filling.source))
+    claimed = (*own, *reading(filling.source))
     command = _onto(filling, path)
     return call(text, "fill_device", *args, command=command, claims=claimed, frees=frees)
 
 
 def again(device: Device, mark: str, filling: Filling, text: str) -> Action:
     """Fills a partition that an interrupted run has left."""
-    claimed = (Claim(device), *claims(filling.source))
+    claimed = (Claim(device), *reading(filling.source))
     command = _onto(filling, device.path)
     args = (device, mark, filling)
     return call(text, "finish_partition", *args, command=command, claims=claimed)
 
 
-def claims(source: Source) -> tuple[Claim, ...]:
+def over(
+    device: Device,
+    begin: str,
+    filling: Filling,
+    claims: Claims,
+    frees: frozenset[str] = frozenset(),
+) -> Action:
+    """Gives a device other content; ``begin`` as in `device`, where a mark is written before."""
+    text = f"overwrite {device.path} with {filling.source.shown}"
+    read = reading(filling.source)
+    facts: dict[str, t.Any] = {"risk": "overwrite", "frees": frees, "claims": (*claims, *read)}
+    args, command = (device, begin, filling), _onto(filling, device.path)
+    return call(text, "refill_device", *args, command=command, **facts)
+
+
+def reading(source: Source) -> tuple[Claim, ...]:
     """That nobody writes to a source while it is read."""
     return (Claim(source.thing, alone=False, reads=True),) if source.thing else ()
 

@@ -375,6 +375,14 @@ def encrypt_volume(
     return qemu_img.encrypt(device, begin, encryption, size, undo, **facts)
 
 
+def refill_volume(
+    group: Group, members: t.Sequence[Device], volume: Volume, how: Filling
+) -> Action:
+    """Gives a volume other content."""
+    facts = _claims(group, members, volume.devices)
+    return filling.over(volume.devices[0], _device_uuid(group, ""), how, **facts)
+
+
 def extend_volume(
     group: Group, members: t.Sequence[Device], volume: Volume, size: int, blanking: bool
 ) -> Action:

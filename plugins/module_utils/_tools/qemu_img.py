@@ -375,7 +375,11 @@ def alike(host: Reader, source: Source, path: str, format: str) -> bool:
     }
     if source.count:
         told = {"driver": "raw", "offset": source.start, "size": source.count, "file": told}
-    other = {"driver": format, "file.filename": path, "backing": None}
+    other: dict[str, t.Any] = {"driver": format, "file.filename": path}
+    if format not in PLAIN:
+        other["backing"] = None
+    if source.count:
+        other = {"driver": "raw", "size": source.count, "file": other}
     both = (f"json:{json.dumps(each)}" for each in (told, other))
     code, _output, errors = host.rehearse("qemu-img", "compare", "-U", *both)
     if code > 1:

@@ -144,6 +144,10 @@ class Volumes(abc.ABC):
         return iter(())
 
     @abc.abstractmethod
+    def overwrite(self, wanted: Wanted, content: Source, seen: Volume, capacity: int) -> Steps:
+        """Gives a volume other content, with risk."""
+
+    @abc.abstractmethod
     def resize(self, seen: Volume, capacity: int) -> Steps:
         """Grows, or by consent shrinks, a volume to exactly that capacity."""
 

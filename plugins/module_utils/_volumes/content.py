@@ -115,6 +115,21 @@ def _read(host: Reader, origin: Origin, source: Source) -> Source:
     )
 
 
+def equal(host: Reader, source: Source, there: Volume) -> bool:
+    """Whether a volume begins with the content of a source, as a guest sees both."""
+    format = there.format if there.type == "file" else "raw"
+    if source.packed:
+        raise Refused(
+            f"Nothing was changed: volume {there.name} is to be kept equal to {source.shown}, "
+            "which is compressed. Unpack it before, and name what comes out."
+        )
+    if there.capacity < source.capacity:
+        return False
+    if format in PLAIN and source.format in PLAIN:
+        return host.same(source.path, 0, source.size, there.path)
+    return qemu_img.alike(host, replace(source, count=source.capacity), there.path, format)
+
+
 def of_device(volume: Volume, device: Device) -> Source:
     """A volume that is a device, as a source."""
     size = volume.capacity

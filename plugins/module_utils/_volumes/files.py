@@ -269,10 +269,10 @@ class Files(base.Volumes):
             )
 
     def _fill(self, wanted: base.Wanted, source: Source, capacity: int, allocation: int) -> Action:
-        name, format, target = wanted.name, wanted.format, wanted.target
+        name, format, target = wanted.name, wanted.format or source.format, wanted.target
         own, origin = wanted.encryption, t.cast(content.Origin, wanted.origin)
         if own:
-            format = self._encrypted(wanted, format or source.format)
+            format = self._encrypted(wanted, format)
         kind = "luks" if own and format == "raw" else format
         made = bool(own) or format in qemu_img.MADE
         how = content.filling(
@@ -285,16 +285,25 @@ class Files(base.Volumes):
             alike=target == Target(),
             reflink=origin.reflink,
             make=(*qemu_img.creating(kind, 0, target, own), SIZE) if made else (),
-            grow=qemu_img.growing(format or source.format or "qcow2"),
+            grow=qemu_img.growing(format or "qcow2"),
             convert=qemu_img.converting(format, own),
             key=own.passphrase if own else "",
         )
         if not how.copies(source.format or format, source.capacity):
             self._has_tool(name)
-        words = ["make", "encrypted" if own else "", format or source.format, "volume", name]
+        words = ["make", "encrypted" if own else "", format, "volume", name]
         size = f"of {show(capacity)}" if capacity else ""
         text = " ".join(filter(None, [*words, size, "from", source.shown]))
         return filling.file(self._place(), how, text)
+
+    def overwrite(self, wanted: base.Wanted, content: Source, seen: Volume, capacity: int) -> Steps:
+        self._one_file(seen)
+        self._known(seen, "overwritten")
+        given = {key: value for key, value in vars(wanted.permissions).items() if value}
+        same = replace(wanted, format=wanted.format or seen.format)
+        yield self._fill(same, content, capacity, 0)
+        may, place = replace(seen.permissions, label="", **given), self._place()
+        yield files.replace(place, t.cast(File, seen.file), may, "overwrite")
 
     def _encrypted(self, wanted: base.Wanted, format: str) -> str:
         """The format of an encrypted volume, which cannot wait for what its content has."""

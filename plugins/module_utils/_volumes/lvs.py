@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import replace
 
 from .._host import Reader
-from .._model import UNFINISHED, Device, Extent, Lvm, Permissions, Refused, Source, Volume
+from .._model import UNFINISHED, Device, Extent, Filling, Lvm, Permissions, Refused, Source, Volume
 from .._plan import Steps
 from .._size import round_up, show
 from .._tools import block, files, luks, lvm, packages, qemu_img, wipe
@@ -287,14 +287,20 @@ class LogicalVolumes(base.Volumes):
         """Fills a volume under an unfinished name, and gives it its own."""
         group, source = self._there(), wanted.content
         if source:
-            said = wanted.origin.format if wanted.origin else ""
-            blank = bool(self._resolved(wanted).thin_pool)
-            how = content.onto(wanted.name, source, said, capacity, blank)
+            how = self._filling(wanted, source, capacity, new=True)
             yield lvm.fill_volume(group, self.members, name, how, source.shown)
         elif wanted.encryption:
             yield lvm.encrypt_volume(group, self.members, name, wanted.encryption, capacity)
         if name != wanted.name:
             yield lvm.rename_volume(group, self.members, name, wanted.name)
+
+    def _filling(self, wanted: base.Wanted, source: Source, capacity: int, new: bool) -> Filling:
+        said = wanted.origin.format if wanted.origin else ""
+        kind = self._resolved(wanted)
+        pool = self.rows.get(kind.thin_pool) if kind.type == "thin" else None
+        # A pool that does not clear what it gives away has the eighth letter otherwise.
+        blank = new and pool is not None and pool["lv_attr"][7:8] == "z"
+        return content.onto(wanted.name, source, said, capacity, blank)
 
     def _writable(self, name: str, kind: Lvm) -> None:
         """Refuses to fill a thin pool that is full; one that grows in the same task is not."""
@@ -329,6 +335,10 @@ class LogicalVolumes(base.Volumes):
     def unlock(self, seen: Volume) -> Steps:
         if seen.encryption:
             yield qemu_img.unlock_device(seen.devices[0], seen.encryption)
+
+    def overwrite(self, wanted: base.Wanted, content: Source, seen: Volume, capacity: int) -> Steps:
+        group, how = self._there(), self._filling(wanted, content, capacity, new=False)
+        yield lvm.refill_volume(group, self.members, seen, how)
 
     def source(self, seen: Volume) -> Source:
         if not seen.devices or not seen.devices[0].number:

@@ -356,6 +356,11 @@ class Partitions(base.Volumes):
         said = wanted.origin.format if wanted.origin else ""
         return content.onto(wanted.name, source, said, part.end - part.start)
 
+    def overwrite(self, wanted: base.Wanted, content: Source, seen: Volume, capacity: int) -> Steps:
+        kernel = self.kernel[seen.number]
+        how = self._filling(wanted, content, partitions.Part(seen.number, 0, capacity))
+        yield filling.over(kernel[0], self._mark, how, [*map(Claim, kernel)])
+
     def finish(self, wanted: base.Wanted, seen: Volume, capacity: int) -> Steps:
         kernel = self.kernel.get(seen.number, ())
         if not seen.mark or not kernel:
