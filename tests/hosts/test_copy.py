@@ -147,7 +147,7 @@ def test_every_kind_from_every_kind(filled: Driven) -> None:
 @thorough
 @on_one_host
 def test_what_is_compressed(filled: Driven) -> None:
-    rows = [
+    rows: list[Result] = [
         {"name": kind, "source": {"path": f"/srv/from/{file}"}, "format": format}
         for kind, file, format in (
             ("gzip", "qcow2.gz", "qcow2"),
@@ -167,7 +167,7 @@ def failing(host: Driven, *expected: tuple[str, Result, str]) -> None:
     """Tasks that fail with words, and leave nothing."""
     before = names(host)
     for pool, row, words in expected:
-        answer = host.tasks(volumes(pool, row))[0]
+        answer = host.drive("tasks", tasks=[volumes(pool, row)])[0]
         assert answer.get("failed"), row
         assert words in answer["msg"], answer["msg"]
         assert names(host) == before
@@ -207,7 +207,7 @@ def test_what_cannot_be_finished_leaves_nothing(filled: Driven) -> None:
 def test_content_that_is_kept_equal(filled: Driven) -> None:
     host, part = filled, stem(filled)
     source = {"path": "/srv/from/qcow2", "sync": True}
-    rows = {
+    rows: dict[str, Result] = {
         "files": {"name": "kept", "format": "raw", "capacity": "48 MiB", "source": source},
         "group": {"name": "kept", "capacity": "48 MiB", "source": source},
         "disk": {"name": f"{part}1", "capacity": "48 MiB", "source": source},
@@ -217,9 +217,8 @@ def test_content_that_is_kept_equal(filled: Driven) -> None:
     for path in paths:
         host.sh(f"echo guest | dd of={path} conv=notrunc,fsync status=none")
     for pool, row in rows.items():
-        answer = host.tasks(
-            {**volumes(pool, row), "args": {**volumes(pool, row)["args"], "allow": []}}
-        )[0]
+        careful = task("volumes", pool=pool, volumes=[row])
+        answer = host.drive("tasks", tasks=[careful])[0]
         assert "allow: [overwrite]" in answer["msg"]
     four(host, *(volumes(pool, row) for pool, row in rows.items()))
     for path in paths:
@@ -236,8 +235,8 @@ def test_export(filled: Driven) -> None:
     )
     host.sh("mkdir -p /srv/to")
 
-    def export(name: str, pool: str, **args: Any) -> Result:
-        dest = f"/srv/to/{name}"
+    def export(file: str, pool: str, **args: Any) -> Result:
+        dest = f"/srv/to/{file}"
         return task("volume_export", pool=pool, dest=dest, allow=ANY, **args)
 
     four(
