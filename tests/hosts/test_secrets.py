@@ -51,6 +51,7 @@ def test_files(each_host: Driven) -> None:
     )
 
 
+@thorough
 @on_one_host
 def test_logical_volumes_and_partitions(each_host: Driven) -> None:
     rows = [{"name": name, "capacity": "8M"} for name in SOME]
@@ -117,7 +118,10 @@ def test_encrypted_files(each_host: Driven) -> None:
         task("pool_dir", **IMAGES),
         task("volumes", pool="images", volumes=rows),
         sh(f"{OPENS} /srv/secrets/raw && {OPENS} /srv/secrets/serpent && echo opens", "opens"),
-        sh("cryptsetup luksDump /srv/secrets/serpent | grep -c 'serpent$\\|sha512$'", "2"),
+        sh(
+            "cryptsetup luksDump /srv/secrets/serpent | grep -c '^Cipher.*serpent\\|^Hash.*sha512'",
+            "2",
+        ),
         sh(
             f"{OPTS} driver=luks,file.filename=/srv/secrets/raw,key-secret=s -c 'read 0 8M' | "
             "head -1",
@@ -138,6 +142,7 @@ def test_encrypted_files(each_host: Driven) -> None:
     )
 
 
+@thorough
 @on_one_host
 def test_encrypted_devices(each_host: Driven) -> None:
     """With 2 MiB for the header, 10 MiB are whole extents of 4 MiB."""
