@@ -93,8 +93,8 @@ def qemu_agrees(host: Driven) -> None:
 def agrees_on_qcow2(ours: Result, theirs: Result) -> None:
     own, options = theirs["format-specific"]["data"], ours["options"]
     assert own["compat"] == (ours["compat"] or "0.10") == options.get("compat", "1.1")
-    clusters = ours["cluster_size"] or 65536  # libvirt shows none of old images
-    assert theirs["cluster-size"] == clusters == int(options.get("cluster_size", 65536))
+    clusters = int(options.get("cluster_size", 65536))
+    assert theirs["cluster-size"] == ours["cluster_size"] == clusters
     flags = {"lazy_refcounts": "lazy-refcounts", "extended_l2": "extended-l2"}
     assert {name for name, flag in flags.items() if own.get(flag)} == set(ours["features"])
 

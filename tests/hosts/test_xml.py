@@ -8,7 +8,9 @@ reads and prints with the same code, for the others and for volumes.
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,11 +31,20 @@ def printed(kind: str, name: str) -> str:
     return (FOLDER / "printed" / f"{kind}-{name}.xml").read_text(encoding="utf-8")
 
 
+SAVE = """
+import json, os, sys
+folder, files = json.load(sys.stdin)
+os.makedirs(folder, exist_ok=True)
+for name, text in files.items():
+    with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
+        file.write(text)
+"""
+
+
 def send(host: Driven, kind: str) -> None:
-    host.sh(f"rm -rf /tmp/{kind}; mkdir /tmp/{kind}")
-    for file in sorted(FOLDER.glob(f"{kind}/*.xml")):
-        text = file.read_text(encoding="utf-8")
-        host.host.run(f"cat >/tmp/{kind}/{file.name}", stdin=text, check=True)
+    files = {each.name: each.read_text(encoding="utf-8") for each in FOLDER.glob(f"{kind}/*.xml")}
+    text = json.dumps([f"/tmp/{kind}", files])
+    host.host.run(f"python3 -c {shlex.quote(SAVE)}", stdin=text)
 
 
 def ask(host: Driven, uri: str, commands: dict[str, list[str]]) -> dict[str, str]:
