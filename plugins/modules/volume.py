@@ -180,6 +180,8 @@ options:
       - Where the volume gets its content from when it is made, one of O(source.path), O(source.url) and O(source.upload). If the
         volume is there already, nothing is fetched, sent or copied.
       - Format, capacity and what is refused are as with O(clone_from).
+      - A logical volume or partition is made before its content is fetched, sent or unpacked, so it then needs O(capacity). What has to
+        be converted meanwhile is kept beside the volume, or in C(/var/tmp), in a file without a name.
     type: dict
     suboptions:
       path:
