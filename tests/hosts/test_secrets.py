@@ -24,6 +24,7 @@ def count(place: str) -> str:
     return f"sync; head -c 64M {place} | tr -d '\\0' | grep -c -a {WORD}"
 
 
+@thorough
 @on_one_host
 def test_files(each_host: Driven) -> None:
     """The word is looked for on the disk, below the file system."""
@@ -103,6 +104,7 @@ def encrypted(name: str, **more: object) -> dict[str, object]:
     return {"name": name, "encryption": {"passphrase": PASSPHRASE}, "capacity": "8M", **more}
 
 
+@thorough
 def test_encrypted_files(each_host: Driven) -> None:
     serpent = {"cipher": {"name": "serpent", "size": 256, "mode": "xts", "hash": "sha512"}}
     rows = [
@@ -169,6 +171,7 @@ def test_encrypted_devices(each_host: Driven) -> None:
     )
 
 
+@thorough
 def test_the_passphrase_is_nowhere(each_host: Driven) -> None:
     each_host.tasks(task("pool_dir", **IMAGES))
     make = task(
@@ -186,6 +189,7 @@ def test_the_passphrase_is_nowhere(each_host: Driven) -> None:
     )
 
 
+@thorough
 def test_libvirt_opens_what_is_encrypted(libvirt_host: Driven) -> None:
     """The secret is found by the path of the volume, and no wrong passphrase takes its place."""
     libvirt_host.tasks(
