@@ -130,7 +130,8 @@ class _Room:
         self.above = {device.number: block.above(host, device) for device in taken}
         every = [*taken, *(each for found in self.above.values() for each in found)]
         self.kinds = block.kinds(host, every)
-        host.ask("udevadm", "settle")  # udev opens what is new, for a moment
+        if host.has("udevadm"):  # a container has none
+            host.ask("udevadm", "settle")  # udev opens what is new, for a moment
         self.here = host.mounts()
         self.mounts = [*self.here, *host.mounts_elsewhere()]
         self.uses: dict[t.Any, list[Use]] = {}
