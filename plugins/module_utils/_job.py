@@ -180,7 +180,7 @@ def _answer(folder: str) -> t.NoReturn:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     sys.stdout.write(result)
-    sys.exit(0)
+    raise SystemExit(0)
 
 
 def _last_words(folder: str) -> str:
@@ -245,7 +245,7 @@ class _Job:
         if code:
             shutil.rmtree(self.folder, ignore_errors=True)
         if left:
-            sys.exit(code)
+            raise SystemExit(code)
         os._exit(code)
 
     def _tick(self, _signal: int, _frame: types.FrameType | None) -> None:

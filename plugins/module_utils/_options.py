@@ -279,10 +279,14 @@ def described(wanted: Permissions, there: Permissions | None) -> dict[str, t.Any
     same = wanted.mode and wanted.mode[-3:] == there.mode[-3:]
     return {
         "mode": there.mode if same else None,
-        "owner": str(wanted.owner) if wanted.owner == there.owner is not None else None,
-        "group": str(wanted.group) if wanted.group == there.group is not None else None,
+        "owner": _same_number(wanted.owner, there.owner),
+        "group": _same_number(wanted.group, there.group),
         "label": wanted.label,
     }
+
+
+def _same_number(wanted: int | None, there: int | None) -> str | None:
+    return None if wanted is None or wanted != there else str(wanted)
 
 
 def secret(pool: Pool, what: str) -> str:

@@ -11,10 +11,10 @@ import fcntl
 import os
 import signal
 import stat
-import subprocess
 import time
 import typing as t
 
+from ._child import Child
 from ._host import TIMED_OUT
 from ._model import Refused
 
@@ -120,27 +120,19 @@ def execute_within(argv: t.Sequence[str], stdin: str, limit: float) -> tuple[int
     with _scratch() as given, _scratch() as output, _scratch() as errors:
         given.write(stdin.encode("utf-8", "surrogateescape"))
         given.seek(0)
-        environment = {**os.environ, **ENVIRONMENT}
-        child = subprocess.Popen(
-            argv,
-            stdin=given,
-            stdout=output,
-            stderr=errors,
-            env=environment,
-            start_new_session=True,
-        )
-        try:
-            code = child.wait(limit)
-        except subprocess.TimeoutExpired:
+        files = (given.fileno(), output.fileno(), errors.fileno())
+        child = Child(argv, files, ENVIRONMENT, apart=True)
+        code = child.wait(limit)
+        if code is None:
             code = _ended(child)
         return code, _printed(output), _printed(errors)
 
 
-def _ended(child: subprocess.Popen[bytes]) -> int:
+def _ended(child: Child) -> int:
     for how in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, how)
-            child.wait(_MOMENT)
+        if child.wait(_MOMENT) is not None:
             break
     return TIMED_OUT
 

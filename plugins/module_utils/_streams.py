@@ -9,12 +9,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import signal
 import time
 import typing as t
 import zlib
 
+from ._child import Child
+
 PART = 1 << 20  # bytes that are read and written at once
 _PATIENCE = 5  # times that a server may end too early in a row without a byte
+
+_MODES = ("rb", "wb", "rb", "wb", "w+b")  # of two pipes and a file
 
 _MAGIC = {
     "gzip": b"\x1f\x8b\x08",
@@ -245,48 +250,48 @@ def _zstd(parts: Parts) -> Parts:
     import threading
 
     errors: list[BaseException] = []
-    with _tool("zstd", "--decompress", "--stdout", "--quiet") as tool:
+    with _tool("zstd", "--decompress", "--stdout", "--quiet") as (tool, given, output, told):
 
         def feed() -> None:
             try:
                 for part in parts:
-                    tool.stdin.write(part)
+                    given.write(part)
             except BaseException as error:
                 errors.append(error)
             finally:
                 with contextlib.suppress(OSError):
-                    tool.stdin.close()
+                    given.close()
 
         feeder = threading.Thread(target=feed, daemon=True)
         feeder.start()
-        yield from read(tool.stdout)
+        yield from read(output)
         feeder.join()
-        told = tool.stderr.read().decode("utf-8", "replace").strip()
         broken = tool.wait() != 0
+        told.seek(0)
+        words = told.read().decode("utf-8", "replace").strip()
     for error in errors:
         if not isinstance(error, BrokenPipeError):
             raise error
     if broken:
-        raise Wrong(f"has zstd data that are damaged: {told}")
+        raise Wrong(f"has zstd data that are damaged: {words}")
 
 
 @contextlib.contextmanager
-def _tool(*argv: str) -> t.Iterator[t.Any]:
-    """A tool between two pipes, which does not outlive us."""
-    import subprocess
-
-    try:
-        tool = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "LC_ALL": "C.UTF-8"},
-        )
-    except FileNotFoundError as error:
-        raise Wrong(f"is compressed, and this host has no {argv[0]}") from error
-    try:
-        yield tool
-    finally:
-        tool.kill()
-        tool.wait()
+def _tool(*argv: str) -> t.Iterator[tuple[Child, t.BinaryIO, t.BinaryIO, t.BinaryIO]]:
+    """A tool, which does not outlive us, what it reads, what it writes, and what it says."""
+    with contextlib.ExitStack() as stack:
+        ends = zip((*os.pipe(), *os.pipe(), os.memfd_create("told")), _MODES)
+        opened = (stack.enter_context(open(handle, mode)) for handle, mode in ends)
+        taken, given, output, made, told = (t.cast(t.BinaryIO, file) for file in opened)
+        files = (taken.fileno(), made.fileno(), told.fileno())
+        try:
+            tool = Child(argv, files, {"LC_ALL": "C.UTF-8"})
+        except FileNotFoundError as error:
+            raise Wrong(f"is compressed, and this host has no {argv[0]}") from error
+        taken.close()
+        made.close()
+        try:
+            yield tool, given, output, told
+        finally:
+            tool.kill(signal.SIGKILL)
+            tool.wait()

@@ -22,7 +22,7 @@ class Tagged(str):
     """Text as Ansible marks what it does not trust."""
 
     def __str__(self) -> str:
-        return self
+        return t.cast(str, self)
 
 
 CHAP = {"username": "me", "password": "{{ pools_b_chap_password }}"}

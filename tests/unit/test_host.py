@@ -10,7 +10,6 @@ import io
 import mmap
 import os
 import socket
-import subprocess
 import time
 import typing as t
 from pathlib import Path
@@ -419,13 +418,13 @@ def test_why_no_shell_could_be_started_is_told() -> None:
     assert found == (2, "", "no memory")
 
 
-COMMANDS = subprocess.Popen  # before it is taken from the tests
+COMMANDS = os.posix_spawnp  # before it is taken from the tests
 
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a test run commands, which change nothing."""
-    monkeypatch.setattr("subprocess.Popen", COMMANDS)
+    monkeypatch.setattr("os.posix_spawnp", COMMANDS)
 
 
 @pytest.mark.usefixtures("commands")

@@ -29,7 +29,10 @@ NAMES = [str(path.relative_to(ROOT / "plugins")) for path in SOURCES]
 
 # What only the files that touch the machine may import, and what only one file may.
 # _job is a process of its own, which its task looks after.
-MACHINE = ("_kernel", "_host", "_inside", "_streams", "_filling", "_writer", "_process", "_job")
+MACHINE = (
+    *("_child", "_kernel", "_host", "_inside", "_streams", "_filling", "_writer", "_process"),
+    "_job",
+)
 ONLY = {
     MACHINE: {
         "ctypes",
@@ -53,13 +56,14 @@ MAY = {
     "_model": set(),
     "_size": set(),
     "_kernel": set(),
-    "_streams": set(),
+    "_child": set(),
+    "_streams": {"_child"},
     "_filling": {"_model", "_host", "_inside", "_streams"},
     "_host": {"_kernel", "_model", "_streams"},
     "_inside": {"_model"},
     "_job": set(),
     "_writer": {"_model", "_host", "_inside", "_job", "_filling", "_streams"},
-    "_process": {"_host", "_model"},
+    "_process": {"_child", "_host", "_model"},
     "_plan": {"_model", "_host", "_writer"},
     "_xml": {"_model", "_xml"},
     "_results": {"_model", "_xml"},
