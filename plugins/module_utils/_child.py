@@ -7,15 +7,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 import typing as t
 
+NOT_FOUND = 127  # the exit status of what is not installed
+
 
 class Child:
-    """A command with its standard files; raises `FileNotFoundError` where it is not installed.
-
-    ``apart`` gives it a session of its own.
-    """
+    """A command with its standard files; ``apart`` gives it a session of its own."""
 
     def __init__(
         self,
@@ -24,11 +24,10 @@ class Child:
         environment: t.Mapping[str, str],
         apart: bool = False,
     ) -> None:
-        handed = [(os.POSIX_SPAWN_DUP2, file, number) for number, file in enumerate(files)]
-        self.pid = os.posix_spawnp(
-            argv[0], list(argv), {**os.environ, **environment}, file_actions=handed, setsid=apart
-        )
         self._code: int | None = None
+        self.pid = os.fork()
+        if not self.pid:
+            _become(argv, files, {**os.environ, **environment}, apart)
 
     def wait(self, limit: float = float("inf")) -> int | None:
         """The exit status, or the negative signal of a killed one; ``None`` after the limit."""
@@ -36,8 +35,8 @@ class Child:
         while self._code is None:
             pid, status = os.waitpid(self.pid, 0 if limit == float("inf") else os.WNOHANG)
             if pid:
-                signal = os.WTERMSIG(status)
-                self._code = -signal if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+                killed = os.WIFSIGNALED(status)
+                self._code = -os.WTERMSIG(status) if killed else os.WEXITSTATUS(status)
             elif time.monotonic() > deadline:
                 return None
             else:
@@ -48,3 +47,22 @@ class Child:
     def kill(self, how: int) -> None:
         if self._code is None:
             os.kill(self.pid, how)
+
+
+def _become(
+    argv: t.Sequence[str],
+    files: tuple[int, int, int],
+    environment: t.Mapping[str, str],
+    apart: bool,
+) -> t.NoReturn:
+    """Makes this process the command."""
+    try:
+        if apart:
+            os.setsid()
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+        for each in (signal.SIGPIPE, signal.SIGTERM):  # which Python and a job take for themselves
+            signal.signal(each, signal.SIG_DFL)
+        os.execvpe(argv[0], list(argv), environment)
+    finally:
+        os._exit(NOT_FOUND)

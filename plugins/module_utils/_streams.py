@@ -14,7 +14,7 @@ import time
 import typing as t
 import zlib
 
-from ._child import Child
+from ._child import NOT_FOUND, Child
 
 PART = 1 << 20  # bytes that are read and written at once
 _PATIENCE = 5  # times that a server may end too early in a row without a byte
@@ -251,29 +251,32 @@ def _zstd(parts: Parts) -> Parts:
 
     errors: list[BaseException] = []
     with _tool("zstd", "--decompress", "--stdout", "--quiet") as (tool, given, output, told):
-
-        def feed() -> None:
-            try:
-                for part in parts:
-                    given.write(part)
-            except BaseException as error:
-                errors.append(error)
-            finally:
-                with contextlib.suppress(OSError):
-                    given.close()
-
-        feeder = threading.Thread(target=feed, daemon=True)
+        feeder = threading.Thread(target=_feed, args=(given, parts, errors), daemon=True)
         feeder.start()
         yield from read(output)
         feeder.join()
-        broken = tool.wait() != 0
+        code = tool.wait()
         told.seek(0)
         words = told.read().decode("utf-8", "replace").strip()
     for error in errors:
         if not isinstance(error, BrokenPipeError):
             raise error
-    if broken:
+    if code == NOT_FOUND:
+        raise Wrong("is compressed, and this host has no zstd")
+    if code:
         raise Wrong(f"has zstd data that are damaged: {words}")
+
+
+def _feed(given: t.BinaryIO, parts: Parts, errors: list[BaseException]) -> None:
+    """Hands a tool all parts; what goes wrong is remembered, because it happens in a thread."""
+    try:
+        for part in parts:
+            given.write(part)
+    except BaseException as error:
+        errors.append(error)
+    finally:
+        with contextlib.suppress(OSError):
+            given.close()
 
 
 @contextlib.contextmanager
@@ -284,10 +287,7 @@ def _tool(*argv: str) -> t.Iterator[tuple[Child, t.BinaryIO, t.BinaryIO, t.Binar
         opened = (stack.enter_context(open(handle, mode)) for handle, mode in ends)
         taken, given, output, made, told = (t.cast(t.BinaryIO, file) for file in opened)
         files = (taken.fileno(), made.fileno(), told.fileno())
-        try:
-            tool = Child(argv, files, {"LC_ALL": "C.UTF-8"})
-        except FileNotFoundError as error:
-            raise Wrong(f"is compressed, and this host has no {argv[0]}") from error
+        tool = Child(argv, files, {"LC_ALL": "C.UTF-8"})
         taken.close()
         made.close()
         try:

@@ -21,9 +21,6 @@ drift, variables = Drift().filters()["pool_drift"], Variables().filters()["pool_
 class Tagged(str):
     """Text as Ansible marks what it does not trust."""
 
-    def __str__(self) -> str:
-        return t.cast(str, self)
-
 
 CHAP = {"username": "me", "password": "{{ pools_b_chap_password }}"}
 FOUND: dict[str, t.Any] = {

@@ -418,13 +418,13 @@ def test_why_no_shell_could_be_started_is_told() -> None:
     assert found == (2, "", "no memory")
 
 
-COMMANDS = os.posix_spawnp  # before it is taken from the tests
+COMMANDS = os.execve  # before it is taken from the tests
 
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a test run commands, which change nothing."""
-    monkeypatch.setattr("os.posix_spawnp", COMMANDS)
+    monkeypatch.setattr("os.execve", COMMANDS)
 
 
 @pytest.mark.usefixtures("commands")
