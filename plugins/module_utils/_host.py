@@ -611,7 +611,10 @@ def open_device(path: str, flags: int = 0) -> io.FileIO:
 
 
 def identify(device: io.FileIO) -> tuple[str, int, int]:
-    """What `Reader.identity` answers, of an open device, whose number nobody else can get."""
+    """What `Reader.identity` answers, of an open device, whose number nobody else can get.
+
+    It stands at its beginning then.
+    """
     found = os.fstat(device.fileno())
     if not stat.S_ISBLK(found.st_mode):
         raise OSError(errno.ENOTBLK, "it is not a block device")
@@ -623,7 +626,9 @@ def identify(device: io.FileIO) -> tuple[str, int, int]:
             sequence = int(file.read())
     except FileNotFoundError:  # before Linux 5.15
         sequence = 0
-    return number, sequence, device.seek(0, os.SEEK_END)
+    size = device.seek(0, os.SEEK_END)
+    device.seek(0)
+    return number, sequence, size
 
 
 def read_ends(device: t.BinaryIO | io.FileIO) -> str:
