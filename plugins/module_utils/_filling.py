@@ -141,7 +141,7 @@ class Filler:
         total = source.size
         if source.file and not source.checked:
             first = self.source.start
-            for start, end in _data(source.file, first, first + source.size):
+            for start, end in data(source.file.fileno(), first, first + source.size):
                 source.file.seek(start)
                 at = start
                 while at < end:
@@ -177,7 +177,7 @@ class Filler:
         wanted = self.filling
         words = {
             HERE: path,
-            FROM: _path(t.cast(t.BinaryIO, source.file)),
+            FROM: _inside.path_of(t.cast(t.BinaryIO, source.file).fileno()),
             FORMAT: source.format,
             START: str(self.source.start),
             SIZE: str(size),
@@ -195,7 +195,7 @@ class Filler:
             return b""
         spool = stack.enter_context(_spool(None))
         spool.truncate(head)
-        self._window(source, _path(spool), 0, head, lambda: size)
+        self._window(source, _inside.path_of(spool.fileno()), 0, head, lambda: size)
         return os.pread(spool.fileno(), head, 0)
 
     def _window(
@@ -203,7 +203,7 @@ class Filler:
     ) -> None:
         words = {
             HERE: path,
-            FROM: _path(t.cast(t.BinaryIO, source.file)),
+            FROM: _inside.path_of(t.cast(t.BinaryIO, source.file).fileno()),
             FORMAT: source.format,
             START: str(start),
             SIZE: str(count),
@@ -310,12 +310,12 @@ def _written(part: bytes) -> t.Iterator[tuple[int, int]]:
         yield start, len(part)
 
 
-def _data(file: t.BinaryIO, at: int, size: int) -> t.Iterator[tuple[int, int]]:
+def data(handle: int, at: int, size: int) -> t.Iterator[tuple[int, int]]:
     """From where to where a file has data; what tells of no holes is data as a whole."""
     while at < size:
         try:
-            start = os.lseek(file.fileno(), at, os.SEEK_DATA)
-            at = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            start = os.lseek(handle, at, os.SEEK_DATA)
+            at = os.lseek(handle, start, os.SEEK_HOLE)
         except OSError as error:
             if error.errno == errno.ENXIO:  # nothing but a hole is left
                 return
@@ -362,10 +362,6 @@ def _counted(path: str) -> t.Callable[[], int]:
             return int(file.read().split()[6]) * 512
 
     return count
-
-
-def _path(file: t.BinaryIO) -> str:
-    return f"/proc/{os.getpid()}/fd/{file.fileno()}"
 
 
 @contextlib.contextmanager

@@ -49,7 +49,7 @@ def reached(seen: File, place: File | None) -> t.Iterator[str]:
         handle = os.open(name, flags, dir_fd=inside)
         stack.callback(os.close, handle)
         _same(os.fstat(handle), seen)
-        yield _path(handle)
+        yield path_of(handle)
 
 
 @contextlib.contextmanager
@@ -153,7 +153,7 @@ class Making:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             handle = os.open(self._name, flags, 0o600, dir_fd=self._folder)
             self.file = stack.enter_context(open(handle, "r+b"))
-            self.path = _path(handle)
+            self.path = path_of(handle)
             self._open = stack.pop_all()
 
     def publish(self, name: str) -> None:
@@ -258,7 +258,8 @@ def _same(there: os.stat_result, seen: File) -> None:
         raise OSError(errno.ESTALE, _OTHER)
 
 
-def _path(handle: int) -> str:
+def path_of(handle: int) -> str:
+    """A path that leads to what is open, for this process and its children."""
     return f"/proc/{os.getpid()}/fd/{handle}"
 
 

@@ -15,7 +15,7 @@ import shutil
 import typing as t
 
 from . import _inside
-from ._filling import Filler, Words
+from ._filling import Filler, Words, data
 from ._host import (
     FROM,
     HERE,
@@ -293,9 +293,7 @@ class Writer(Reader):
                     raise HostError(f"{device.path}: there is a partition at {start} by now")
             zero_signatures(file, start, end)
             if mark:
-                file.seek(start)
-                file.write(mark.encode().ljust(SECTOR, b"\0"))
-                os.fsync(file.fileno())
+                _mark(file, mark, start)
 
     def _spans(self, device: Device) -> t.Iterator[tuple[int, int]]:
         """From where to where, in bytes, the partitions are that the kernel knows."""
@@ -429,10 +427,16 @@ class Writer(Reader):
 
     def exchange(self, seen: File, place: File) -> None:
         """Gives a finished file the name and the permissions of another one, which goes."""
-        making = self._making.pop(seen.path)
-        with self._looking(seen.path):
+        with self._finished(seen.path) as making:
+            making.exchange(seen)
+
+    @contextlib.contextmanager
+    def _finished(self, path: str) -> t.Iterator[_inside.Making]:
+        """What has been made for a path; it goes where it cannot have its name."""
+        making = self._making.pop(path)
+        with self._looking(path):
             try:
-                making.exchange(seen)
+                yield making
             except OSError:
                 making.discard()
                 raise
@@ -491,7 +495,7 @@ class Writer(Reader):
             if seen.number:
                 self._compare(seen, *found)
             self._is_made(file, seen.path, begin)
-            self._tool(argv, f"/proc/{os.getpid()}/fd/{file.fileno()}", seen.path, key)
+            self._tool(argv, _inside.path_of(file.fileno()), seen.path, key)
 
     def unlock(self, path: str, argv: t.Sequence[str], key: str) -> None:
         """Lets a tool read what is encrypted, for which the passphrase has to be right."""
@@ -508,16 +512,14 @@ class Writer(Reader):
         with self._looking(device.path), _alone(device.path) as file:
             self._compare(device, *identify(file))
             if not begin.startswith("LVM-"):
-                file.write(begin.encode().ljust(SECTOR, b"\0"))
-                os.fsync(file.fileno())
+                _mark(file, begin)
             self._fill(file, device.path, begin, filling)
 
     def unmark(self, device: Device) -> None:
         """Leaves nothing of a mark."""
         with self._looking(device.path), _alone(device.path) as file:
             self._compare(device, *identify(file))
-            file.write(bytes(SECTOR))
-            os.fsync(file.fileno())
+            _mark(file, "")
 
     def _is_made(self, file: io.FileIO, path: str, begin: str) -> bool:
         """Whether a device that has just been made has a mark; raises `HostError` of another."""
@@ -531,7 +533,7 @@ class Writer(Reader):
 
     def _fill(self, file: io.FileIO, path: str, begin: str, filling: Filling) -> None:
         marked = self._is_made(file, path, begin)
-        there = f"/proc/{os.getpid()}/fd/{file.fileno()}"
+        there = _inside.path_of(file.fileno())
         self._filler(filling, {there: path}).device(file, there, MIB if marked else 0)
 
     def _filler(self, filling: Filling, shown: t.Mapping[str, str]) -> Filler:
@@ -567,30 +569,15 @@ class Writer(Reader):
 
     def publish(self, place: File, name: str, mode: str, owner: int, group: int) -> None:
         """Gives a finished file its permissions and its name; never replaces another one."""
-        path = f"{place.path}/{name}"
-        making = self._making.pop(path)
-        with self._looking(path):
-            try:
-                os.fchown(making.file.fileno(), owner, group)
-                # A file system without modes, such as vfat, need not take the one nobody asked for.
-                with contextlib.suppress(*(() if mode else (PermissionError,))):
-                    os.fchmod(making.file.fileno(), int(mode or "0600", 8))
-                making.publish(name)
-            except OSError:
-                making.discard()
-                raise
+        with self._finished(f"{place.path}/{name}") as making:
+            _permit(making, mode, owner, group)
+            making.publish(name)
 
     def replace(self, place: File, seen: File, mode: str, owner: int, group: int) -> None:
         """Gives a finished file its permissions and the name of one that is there, and goes."""
-        making = self._making.pop(seen.path)
-        with self._looking(seen.path):
-            try:
-                os.fchown(making.file.fileno(), owner, group)
-                os.fchmod(making.file.fileno(), int(mode or "0600", 8))
-                making.replace(seen)
-            except OSError:
-                making.discard()
-                raise
+        with self._finished(seen.path) as making:
+            _permit(making, mode, owner, group)
+            making.replace(seen)
 
     def truncate(self, seen: File, place: File, size: int) -> None:
         with self._looking(seen.path), _inside.file(seen, place) as (file, _path):
@@ -617,7 +604,7 @@ class Writer(Reader):
             elif place:
                 with _inside.file(seen, place) as (file, _path):
                     size = os.fstat(file.fileno()).st_size
-                    self._zero(file.fileno(), size, written(file.fileno()), seen.path)
+                    self._zero(file.fileno(), size, data(file.fileno(), 0, size), seen.path)
 
     def _zero(self, handle: int, size: int, spans: t.Iterable[tuple[int, int]], path: str) -> None:
         for start, end in spans:
@@ -671,18 +658,18 @@ def zero_both_ends(file: io.FileIO) -> None:
     os.fsync(file.fileno())
 
 
-def written(handle: int) -> t.Iterator[tuple[int, int]]:
-    """From where to where a file has data; the holes between them take no space."""
-    end = 0
-    while True:
-        try:
-            start = os.lseek(handle, end, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno == errno.ENXIO:  # nothing but a hole behind it
-                return
-            raise
-        end = os.lseek(handle, start, os.SEEK_HOLE)
-        yield start, end
+def _permit(making: _inside.Making, mode: str, owner: int, group: int) -> None:
+    os.fchown(making.file.fileno(), owner, group)
+    # A file system without modes, such as vfat, need not take the one nobody asked for.
+    with contextlib.suppress(*(() if mode else (PermissionError,))):
+        os.fchmod(making.file.fileno(), int(mode or "0600", 8))
+
+
+def _mark(file: io.FileIO, mark: str, at: int = 0) -> None:
+    """Writes a mark into a sector of its own; an empty one leaves nothing of another."""
+    file.seek(at)
+    file.write(mark.encode().ljust(SECTOR, b"\0"))
+    os.fsync(file.fileno())
 
 
 def zero(handle: int, place: int, count: int) -> None:
@@ -709,7 +696,7 @@ def _whispered(key: str) -> t.Iterator[str]:
     handle = os.memfd_create("passphrase")
     try:
         os.write(handle, key.encode("utf-8", "surrogateescape"))
-        yield f"/proc/{os.getpid()}/fd/{handle}"
+        yield _inside.path_of(handle)
     finally:
         os.close(handle)
 

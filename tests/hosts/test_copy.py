@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import Driven, Result, blank, on_one_host, task, thorough
+from test_files import four
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,17 +53,6 @@ systemctl restart libvirtd; true"""
 
 def volumes(pool: str, *rows: Result, **more: object) -> Result:
     return task("volumes", pool=pool, volumes=list(rows), allow=ANY, **more)
-
-
-def four(host: Driven, *tasks: Result) -> list[Result]:
-    """Tasks that are foreseen, done, and done once only."""
-    found = host.drive("four", steps=list(tasks))
-    for answers in found:
-        for each in ("foreseen", "done", "again", "checked"):
-            assert not answers[each].get("failed"), answers[each]["msg"]
-        assert answers["foreseen"]["plan"] == answers["done"]["plan"] != []
-        assert (answers["again"]["plan"], answers["checked"]["plan"]) == ([], [])
-    return [answers["done"] for answers in found]
 
 
 def names(host: Driven) -> str:
