@@ -425,7 +425,7 @@ class Writer(Reader):
             finally:
                 shutil.rmtree(SEEDS)
 
-    def exchange(self, seen: File, place: File) -> None:
+    def exchange(self, seen: File) -> None:
         """Gives a finished file the name and the permissions of another one, which goes."""
         with self._finished(seen.path) as making:
             making.exchange(seen)
@@ -573,7 +573,7 @@ class Writer(Reader):
             _permit(making, mode, owner, group)
             making.publish(name)
 
-    def replace(self, place: File, seen: File, mode: str, owner: int, group: int) -> None:
+    def replace(self, seen: File, mode: str, owner: int, group: int) -> None:
         """Gives a finished file its permissions and the name of one that is there, and goes."""
         with self._finished(seen.path) as making:
             _permit(making, mode, owner, group)

@@ -177,7 +177,7 @@ def test_a_new_file_takes_the_place_of_another(
     web.write_text("old")
     web.chmod(0o640)
     writer.make_file(place, "web", MIB, 0)
-    writer.exchange(known(web), place)
+    writer.exchange(known(web))
     assert os.listdir(place.path) == ["web"]
     assert (web.stat().st_size, web.stat().st_mode & 0o777) == (MIB, 0o640)
 
@@ -198,7 +198,7 @@ def test_what_came_in_between_keeps_its_name(
     monkeypatch.setattr(_inside, "_renamed", late)
     writer.make_file(place, "web", MIB, 0)
     with pytest.raises(HostError, match="something else by now"):
-        writer.exchange(seen, place)
+        writer.exchange(seen)
     assert sorted(os.listdir(place.path)) == ["moved", "web"]
     assert web.read_text() == "mine"
 

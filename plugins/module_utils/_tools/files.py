@@ -151,7 +151,7 @@ def replace(place: File, seen: File, wanted: Permissions, risk: str) -> Action:
     """Gives what has been made for a name its permissions and the name of the file there."""
     command = f"mv {quoted(making(place))} {quoted(seen.path)}"
     ids = _ids(wanted.owner, wanted.group)
-    args = (place, seen, wanted.mode, *ids)
+    args = (seen, wanted.mode, *ids)
     facts: dict[str, t.Any] = {"command": command, "risk": risk, "claims": (Claim(seen),)}
     return call(f"replace {seen.path}", "replace", *args, **facts)
 

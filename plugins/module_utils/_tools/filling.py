@@ -15,8 +15,6 @@ from . import files
 
 Claims = t.Sequence[Claim]
 
-_UNPACKING = {"gzip": "gzip", "xz": "xz", "zstd": "zstd", "bzip2": "bzip2"}
-
 
 def file(place: File, filling: Filling, text: str) -> Action:
     """Makes a file with the content that a volume is to have."""
@@ -125,11 +123,11 @@ def _onto(filling: Filling, path: str) -> str:
 
 def _flow(source: Source) -> str:
     """What makes a source flow that has to be fetched, sent or unpacked; "" of others."""
-    unpack = _UNPACKING.get(source.packed, "")
     if source.upload:
         return f"ssh CONTROLLER cat {files.quoted(source.upload)}"
     if source.url:
         return f"curl --fail --location {files.quoted(source.url)}"
+    unpack = source.packed  # whose tool has the same name
     return f"{unpack} --decompress --stdout {files.quoted(source.path)}" if unpack else ""
 
 

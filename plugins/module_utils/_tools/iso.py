@@ -91,4 +91,4 @@ def exchange(place: File, seen: Volume, **facts: t.Any) -> Action:
     path = files.quoted(seen.path)
     command = f"mv --exchange {files.quoted(files.making(place))} {path}"
     text = f"put it in the place of volume {files.shown(seen.name)}"
-    return call(text, "exchange", seen.file, place, command=command, **facts)
+    return call(text, "exchange", seen.file, command=command, **facts)
