@@ -94,9 +94,9 @@ def add_ansible_test(core: str) -> None:
 
     @nox.session(name=f"ansible-test-sanity-{core}", python=python, default=False)
     def sanity(session: nox.Session) -> None:
-        # The lab is a program of the controller, and no part of what is published.
-        lab = ("--exclude", "tests/lab/", "--exclude", "tests/hosts/")
-        ansible_test(session, core, "sanity", *lab)
+        # These run on the controller, and are no part of what is published.
+        ours = [f"--exclude=tests/{folder}/" for folder in ("lab", "hosts", "pages")]
+        ansible_test(session, core, "sanity", *ours)
 
     @nox.session(name=f"ansible-test-units-{core}", python=python, default=False)
     def units(session: nox.Session) -> None:
@@ -164,3 +164,11 @@ def docs(session: nox.Session) -> None:
         conf.write(f"nitpick_ignore_regex = [('.*', r'(?!{ours}).*')]\n")
     session.run("bash", str(site / "build.sh"), env={**env, "NO_COLOR": "1"}, external=True)
     session.log(f"The docs site is {site / 'build/html/index.html'}")
+
+
+@nox.session
+def pages(session: nox.Session) -> None:
+    """Look at the report's page in a browser; Debian's chromium must be there."""
+    session.install("ansible-core", "axe-playwright-python==0.1.8", "playwright==1.65.2", "pytest")
+    env = {"ANSIBLE_COLLECTIONS_PATH": str(place(session))}
+    session.run("python", "-m", "pytest", *(session.posargs or ["tests/pages"]), env=env)

@@ -201,7 +201,8 @@ def play(name: str, folder: Path, *words: str) -> subprocess.CompletedProcess[st
 def test_playbooks(each_host: Driven, tmp_path: Path) -> None:
     """One host of two has drifted; here they are two names of one, which have other pools."""
     each_host.tasks(
-        task("pool_dir", name="images", path="/srv/images", mode="0750"),
+        # libvirt's definition has all of them when it has one.
+        task("pool_dir", name="images", path="/srv/images", mode="0750", owner="0", group="0"),
         task("volumes", pool="images", volumes=[{"name": "a", "capacity": "1M"}]),
     )
     variables = each_host.host.variables()
@@ -211,6 +212,7 @@ def test_playbooks(each_host: Driven, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     written = [tmp_path / "host_vars" / name / "storage.yml" for name in ("one", "two")]
     pool: Result = {"name": "images", "type": "dir", "mode": "0750", "path": "/srv/images"}
+    pool.update(owner="0", group="0")
     pool["volumes"] = [{"name": "a", "capacity": "1 MiB"}]
     for file in written:
         assert yaml.safe_load(file.read_text(encoding="utf-8")) == {"pools_list": [pool]}
@@ -233,3 +235,45 @@ def test_playbooks(each_host: Driven, tmp_path: Path) -> None:
     assert play("export", tmp_path, "-e", "export_overwrite=true").returncode == 0
     assert written[1].read_text(encoding="utf-8") == text
     each_host.tasks(task("pool_dir", name="images", state="deleted", allow=["delete"]))
+
+
+@thorough
+def test_report(each_host: Driven, tmp_path: Path) -> None:
+    """Three hosts: one that has drifted, one without variables, and one that is not there."""
+    odd = "<b>{{ 1 + 1 }}"
+    each_host.tasks(
+        task("pool_dir", name="images", path="/srv/images"),
+        task("pool_dir", name=odd, path="/srv/odd", autostart=False),
+    )
+    variables = each_host.host.variables()
+    lost = {**variables, "ansible_host": "127.0.0.1", "ansible_port": 1}
+    hosts = {"all": {"hosts": {"one": variables, "two": variables, "lost": lost}}}
+    (tmp_path / "hosts.yml").write_text(json.dumps(hosts), encoding="utf-8")
+    (tmp_path / "host_vars").mkdir()
+    listed = {
+        "pools_list": [{"name": "images", "type": "dir", "path": "/srv/images", "mode": "0700"}]
+    }
+    (tmp_path / "host_vars/one.yml").write_text(json.dumps(listed), encoding="utf-8")
+    before = each_host.sh("stat -c '%a %Z' /srv/images; ls -lR /etc/libvirt/storage")
+    done = play("report", tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert f"The report is {tmp_path}/storage.html" in done.stdout
+    assert each_host.sh("stat -c '%a %Z' /srv/images; ls -lR /etc/libvirt/storage") == before
+    page = (tmp_path / "storage.html").read_text(encoding="utf-8")
+    assert "3 hosts, 4 pools" in page
+    assert "of 1 that were compared" in page
+    assert "change the mode of /srv/images to 0700" in page
+    assert page.count('<span class="chip bad">unreachable</span>') == 1
+    assert odd not in page
+    assert "&lt;b&gt;{{ 1 + 1 }}" in page
+    assert page.count("It does not come back after a reboot.") == 4  # in both lists, for both hosts
+    # Nobody answers: the reports are written all the same, and drift fails.
+    for name, code, file in (("report", 0, "storage.html"), ("drift", 2, "drift.json")):
+        assert play(name, tmp_path, "--limit", "lost").returncode == code
+        assert "127.0.0.1" in (tmp_path / file).read_text(encoding="utf-8") or name == "drift"
+    told = json.loads((tmp_path / "drift.json").read_text(encoding="utf-8"))
+    assert told == {"hosts": {"lost": {"drift": None, "pools": []}}}
+    each_host.tasks(
+        task("pool_dir", name="images", state="deleted", allow=["delete"]),
+        task("pool_dir", name=odd, state="deleted", allow=["delete"]),
+    )
