@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -100,7 +101,8 @@ def add_ansible_test(core: str) -> None:
 
     @nox.session(name=f"ansible-test-units-{core}", python=python, default=False)
     def units(session: nox.Session) -> None:
-        ansible_test(session, core, "units", "--python", python)
+        # With --force-python it is another one.
+        ansible_test(session, core, "units", "--python", str(session.python))
 
     sanity.__doc__ = f"Run the sanity tests of ansible-core {core}."
     units.__doc__ = f"Run the unit tests as ansible-core {core} does."
@@ -113,6 +115,16 @@ for core in CORES:
 @nox.session(requires=[f"ansible-test-sanity-{core}" for core in OLDEST_AND_NEWEST], python=False)
 def sanity(_session: nox.Session) -> None:
     """Run the sanity tests of the oldest and the newest ansible-core."""
+
+
+@nox.session(
+    name="sanity-of-all",
+    requires=[f"ansible-test-sanity-{core}" for core in RUNNABLE],
+    python=False,
+    default=False,
+)
+def sanity_of_all(_session: nox.Session) -> None:
+    """Run the sanity tests of every ansible-core that a Python here can run."""
 
 
 @nox.session(python=FOUND, venv_backend="venv")
@@ -141,6 +153,18 @@ def changelog(session: nox.Session) -> None:
     """Check the changelog fragments."""
     session.install("antsibull-changelog==0.36.0")
     session.run("antsibull-changelog", "lint")
+
+
+@nox.session(default=False)
+def release(session: nox.Session) -> None:
+    """Turn the fragments into the changelog of the version that is named; nothing is committed."""
+    (version,) = session.posargs
+    galaxy = Path("galaxy.yml")
+    text = re.sub(r"(?m)^version: .*", f"version: {version}", galaxy.read_text(encoding="utf-8"))
+    galaxy.write_text(text, encoding="utf-8")
+    session.install("ansible-core", "antsibull-changelog==0.36.0")
+    # What came after a first try joins the same version.
+    session.run("antsibull-changelog", "release", "--version", version, "--update-existing")
 
 
 @nox.session

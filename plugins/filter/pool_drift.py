@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: pool_drift
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Tell in what a host differs from its variables
 description:
   - Turns what the role P(poolwright.storage.pools#role) would do in check mode into a report on the host.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: pool_report
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Shape what hosts told of their pools into a page
 description:
   - Turns what M(poolwright.storage.pool_info) has told on many hosts into the numbers, words and order of a report for people.

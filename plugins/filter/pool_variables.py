@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: pool_variables
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Write what there is down as variables
 description:
   - Turns what M(poolwright.storage.pool_info) tells into YAML for a file of variables, such as C(host_vars/HOST/storage.yml).

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pool_dir
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Manage storage pools that are directories
 description:
   - The volumes are the files in a directory of the host, raw or qcow2 images for example.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pool_disk
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Manage storage pools that are disks
 description:
   - The volumes are the partitions of a disk.

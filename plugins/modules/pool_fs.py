@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pool_fs
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Manage storage pools that are file systems on block devices
 description:
   - A disk or partition gets a file system, which is mounted, and the volumes are the files in it.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pool_info
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Tell what storage pools there are
 description:
   - Tells about one pool or all pools that are defined on the host, whatever made them.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pool_iscsi
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Manage storage pools that are iSCSI targets
 description:
   - The host logs in to a target, and the volumes are its LUNs. They are listed, and never made, changed or removed.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pool_logical
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Manage storage pools that are LVM volume groups
 description:
   - The volumes are the logical volumes of a volume group.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pool_mpath
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Manage the storage pool of a host's multipath maps
 description:
   - The volumes are the multipath maps of the host. They are listed, and never made, changed or removed.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pool_netfs
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Manage storage pools that are directories of a server
 description:
   - A directory of an NFS, SMB or Gluster server is mounted, and the volumes are the files in it.

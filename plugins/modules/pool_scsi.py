@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pool_scsi
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Manage storage pools that are SCSI hosts
 description:
   - The volumes are the LUNs of a SCSI host. They are listed, and never made, changed or removed.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pool_source_info
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Tell what storage pools could be made from
 description:
   - Tells what a host has, or a server offers to it, that a storage pool of a type could be made from.

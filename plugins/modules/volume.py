@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: volume
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Manage a volume of a storage pool
 description:
   - Makes, grows and removes one volume of a pool of any type that has volumes to make.

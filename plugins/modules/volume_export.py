@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: volume_export
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Write the content of a volume to a file
 description:
   - Writes what a volume of any pool has, or a part of it, to a file on the managed host that is in no pool.

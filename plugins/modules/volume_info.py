@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: volume_info
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Tell what volumes a storage pool has
 description:
   - Tells about one volume or all volumes of a pool, whatever made them.

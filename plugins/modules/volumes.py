@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: volumes
-version_added: 0.1.0
+version_added: 1.0.0
 short_description: Manage many volumes of a storage pool at once
 description:
   - Makes, grows and removes the volumes of one pool, with one look at the pool and one plan for the whole list.
