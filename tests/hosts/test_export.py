@@ -238,7 +238,7 @@ def test_playbooks(each_host: Driven, tmp_path: Path) -> None:
 
 
 @thorough
-def test_report(each_host: Driven, tmp_path: Path) -> None:
+def test_report_and_preview(each_host: Driven, tmp_path: Path) -> None:
     """Three hosts: one that has drifted, one without variables, and one that is not there."""
     odd = "<b>{{ 1 + 1 }}"
     each_host.tasks(
@@ -267,6 +267,17 @@ def test_report(each_host: Driven, tmp_path: Path) -> None:
     assert odd not in page
     assert "&lt;b&gt;{{ 1 + 1 }}" in page
     assert page.count("It does not come back after a reboot.") == 4  # in both lists, for both hosts
+    shown = play("preview", tmp_path)
+    assert shown.returncode == 0, shown.stdout  # nobody asks the lost one, which has no variables
+    assert '"one: 2 steps"' in shown.stdout
+    assert '"images: change the mode of /srv/images to 0700"' in shown.stdout
+    assert '"two: nothing"' in shown.stdout
+    assert each_host.sh("stat -c '%a %Z' /srv/images; ls -lR /etc/libvirt/storage") == before
+    refused = json.dumps({"pools_list": [{**listed["pools_list"][0], "path": "srv"}]})
+    (tmp_path / "host_vars/two.yml").write_text(refused, encoding="utf-8")
+    shown = play("preview", tmp_path)
+    assert shown.returncode == 2, shown.stdout
+    assert '"two: nothing, refused: images"' in shown.stdout
     # Nobody answers: the reports are written all the same, and drift fails.
     for name, code, file in (("report", 0, "storage.html"), ("drift", 2, "drift.json")):
         assert play(name, tmp_path, "--limit", "lost").returncode == code
