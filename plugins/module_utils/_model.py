@@ -121,11 +121,13 @@ class Claim:
 
     With ``alone`` nobody else may use any of it; without, others may use other parts of it, as the
     partitions of a disk of which one goes.  With ``reads`` it is only read, and others may read it.
+    With ``keeps`` nothing that it holds goes, so that a guest that is off is not in the way.
     """
 
     thing: Device | File | Place
     alone: bool = True
     reads: bool = False
+    keeps: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import functools
 import re
 import typing as t
 
+from . import _guests
 from ._host import NoAnswer, Reader
 from ._kernel import Mount, Open
 from ._model import Device, File, Place, Pool, Refused
@@ -52,13 +53,19 @@ class Use(t.NamedTuple):
     """Who uses something, in words that go behind "is"; ``token`` stands in `Action.frees`.
 
     ``idle`` tells that nobody is at work there, so that the device may be away for a time.
-    ``opened`` by a process that may only read it.
+    ``opened`` by a process that may only read it.  ``defined`` for a guest, which may be off.
     """
 
     words: str
     token: str = ""
     idle: bool = False
     opened: bool = False
+    defined: bool = False
+
+    @property
+    def harmless(self) -> bool:
+        """Whether who only reads the thing can do so meanwhile."""
+        return self.opened or self.idle or self.defined
 
 
 def judge(host: Reader, plan: t.Sequence[Action], others: t.Sequence[Pool]) -> None:
@@ -81,7 +88,7 @@ def judge(host: Reader, plan: t.Sequence[Action], others: t.Sequence[Pool]) -> N
         if claim.reads:
             words = room.written(claim.thing)
         else:
-            words = room.words(claim.thing, claim.alone, freed)
+            words = room.words(claim.thing, claim.alone, freed, claim.keeps)
         faults += [f"{claim.thing.path} is {' and '.join(words)}"] if words else []
     if faults:
         raise Refused(
@@ -136,8 +143,15 @@ class _Room:
         self.mounts = [*self.here, *host.mounts_elsewhere()]
         self.uses: dict[t.Any, list[Use]] = {}
         self.paths: list[tuple[str, Use]] = []
-        for key, use in (*self._mounted(), *self._open(), *self._backing(), *self._owners(others)):
-            self.uses.setdefault(key, []).append(use)
+        for uses in (
+            self._mounted(),
+            self._open(),
+            self._backing(),
+            self._owners(others),
+            self._said_of_guests(),
+        ):
+            for key, use in uses:
+                self.uses.setdefault(key, []).append(use)
 
     def _mounted(self) -> t.Iterator[tuple[str, Use]]:
         tied = {(mount.target, peer) for mount in self.here for peer in mount.peers}
@@ -170,12 +184,21 @@ class _Room:
             self.paths.append((loop.backing, use))
             yield loop.number or (loop.device, loop.inode), use
         for path, words in (*block.swaps(self.host), *targets.backing(self.host)):
-            self.paths.append((path, Use(words)))
-            number, file = "", None
-            with contextlib.suppress(NoAnswer):  # a file of a server that is dead
-                number, file = block.number(self.host, path), self.host.file(path)
-            yield number, Use(words)
-            yield (file.device, file.inode) if file else path, Use(words)
+            yield from self._at(path, Use(words))
+
+    def _said_of_guests(self) -> t.Iterator[tuple[t.Any, Use]]:
+        for path, uses in _guests.needs(self.host).items():
+            for words in uses:
+                yield from self._at(path, Use(words, defined=True))
+
+    def _at(self, path: str, use: Use) -> t.Iterator[tuple[t.Any, Use]]:
+        """A use of whatever is at a path that somebody has written down."""
+        self.paths.append((path, use))
+        number, file = "", None
+        with contextlib.suppress(NoAnswer):  # a file of a server that is dead
+            number, file = block.number(self.host, path), self.host.file(path)
+        yield number, use
+        yield (file.device, file.inode) if file else path, use
 
     def _owners(self, others: t.Sequence[Pool]) -> t.Iterator[tuple[str, Use]]:
         for group in self.lvm.groups.values():
@@ -197,7 +220,11 @@ class _Room:
                 yield from group.devices
 
     def words(
-        self, thing: Device | File | Place, alone: bool, freed: t.Collection[str] = ()
+        self,
+        thing: Device | File | Place,
+        alone: bool,
+        freed: t.Collection[str] = (),
+        keeps: bool = False,
     ) -> list[str]:
         """Who uses it, in words that go behind "is"; but for the uses that are freed."""
         if isinstance(thing, Place):
@@ -216,19 +243,21 @@ class _Room:
             whole_is_ours = alone or thing.uuid.startswith("LVM-")
             if whole_is_ours and not found and self.host.taken(thing.path):
                 found = [Use("in use by the kernel, which does not tell for what")]
-        return list(dict.fromkeys(use.words for use in found if use.token not in freed))
+        found = [use for use in found if use.token not in freed and not (keeps and use.defined)]
+        return list(dict.fromkeys(use.words for use in found))
 
     def written(self, thing: Device | File | Place) -> list[str]:
         """Who may write to it meanwhile, in words that go behind "is"."""
         if isinstance(thing, File):
             key = (thing.device, thing.inode)
             found = self.uses.get(key) or self.uses.get(thing.path, [])
-            found = [*(use for use in found if not use.opened), *self._writers((key, thing.path))]
+            found = [use for use in found if not use.harmless]
+            found += self._writers((key, thing.path))
         elif isinstance(thing, Device):
             found = []
             for each in (thing, *self.above[thing.number]):
                 where = "" if each == thing else f"below {each.path}, which is "
-                uses = [use for use in self._whole(each) if not (use.opened or use.idle)]
+                uses = [use for use in self._whole(each) if not use.harmless]
                 for use in (*uses, *self._writers((each.number,))):
                     found.append(use._replace(words=f"{where}{use.words}"))
             if not found and self.host.taken(thing.path):

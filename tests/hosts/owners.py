@@ -38,6 +38,7 @@ PLACES = {
 TAKEN = ("disk", "partition of the disk")
 VOLUMES = ("lv", "partition")
 EVERYWHERE = (*TAKEN, *VOLUMES)
+ELSEWHERE = (*TAKEN, "lv")  # where another pool can be: a partition is part of its disk's pool
 
 
 class Owner(t.NamedTuple):
@@ -71,6 +72,11 @@ hold() { # a process that stays, under the name sleep when it is ready
         /bin/sleep 0.5
     done
     return 1
+}
+defined() { # a guest that is off, as libvirt keeps it
+    mkdir -p /etc/libvirt/qemu
+    echo "<domain type='qemu'><name>o</name><devices><disk>$1</disk></devices></domain>" \
+        >/etc/libvirt/qemu/o.xml
 }
 opened() { hold sh -c 'exec sleep 1000 <"$0"' "$1"; }
 filled() { mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 "$1"; }
@@ -146,6 +152,7 @@ for array in /sys/block/md*; do [ ! -d $array ] || mdadm --stop /dev/${array##*/
 for map in /dev/mapper/o /dev/mapper/o-* /dev/mapper/dup-*; do
     [ ! -e $map ] || dmsetup remove $map
 done
+[ ! -e /etc/libvirt/qemu/o.xml ] || rm /etc/libvirt/qemu/o.xml
 for folder in /srv/attic/below /srv/images/below; do [ ! -d $folder ] || rmdir $folder; done
 """
 
@@ -332,8 +339,9 @@ OWNERS = [
     Owner("a member of a Ceph cluster", "written 'bluestore block device' 0", "a Ceph cluster"),
     Owner(
         "a DRBD resource",
-        "size=$(blockdev --getsize64 $D); "
-        r"written '\203\164\002\153' $((size - size % 4096 - 4096 + 60))",
+        # The magic number and, which newer libblkid wants, the bytes of a bit in the map
+        "size=$(blockdev --getsize64 $D); place=$((size - size % 4096 - 4096)); "
+        r"written '\203\164\002\153' $((place + 60)); written '\0\0\020\0' $((place + 80))",
         "a DRBD resource",
     ),
     Owner(
@@ -348,15 +356,31 @@ OWNERS = [
         "a file system whose journal is on it",
     ),
     Owner(
+        "a guest, by its definition, running or not",
+        "defined \"<source file='$D'/>\"",
+        "a disk of guest o",
+        (*EVERYWHERE, "disk of the partition", "file", "file in fs"),
+        ("file in fs",),
+    ),
+    Owner(
+        "a guest, by the volume that its definition names",
+        "defined \"<source pool='images' volume='v'/>\"",
+        "a disk of guest o",
+        ("file",),
+        ("file",),
+    ),
+    Owner(
         "another pool, active",
         "",
         "pool other lives",
+        ELSEWHERE,
         pool={"module": "pool_fs", "path": "/srv/other", "format": "ext4"},
     ),
     Owner(
         "another pool, not active",
         "",
         "pool other lives",
+        ELSEWHERE,
         pool={"module": "pool_fs", "path": "/srv/other", "format": "ext4", "state": "present"},
         quick=("partition of the disk",),
     ),
@@ -364,6 +388,7 @@ OWNERS = [
         "another pool's volume group",
         "",
         "pool other lives",
+        ELSEWHERE,
         pool={"module": "pool_logical"},
     ),
     Owner(

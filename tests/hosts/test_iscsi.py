@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -247,3 +248,59 @@ def test_a_target_without_luns(served: Driven) -> None:
         assert "offers no LUN to this host" in str(done["warnings"])
     host.sh(f"targetcli /iscsi/{IQN}:empty/tpg1/luns create /backstores/fileio/lun1 >/dev/null")
     host.tasks(task("pool_iscsi", **EMPTY), task("pool_iscsi", name="empty", state="deleted"))
+
+
+@thorough
+def test_luns_that_go_and_change(served: Driven) -> None:
+    """A LUN that went, and one that is another disk now, are told and shown as they are."""
+    host, luns = served, f"targetcli /iscsi/{IQN}:plain/tpg1/luns"
+    host.sh(f"{luns} create /backstores/fileio/lun1 5 >/dev/null")
+    host.tasks(task("pool_iscsi", **DISKS))
+    host.sh(f"{luns} delete 5 >/dev/null; {luns} delete 0 >/dev/null")
+    host.sh("truncate -s 48M /var/lib/lun/new; truncate -s 64M /var/lib/lun/1")
+    host.sh(
+        "targetcli /backstores/fileio create new /var/lib/lun/new >/dev/null; "
+        f"{luns} create /backstores/fileio/new 0 >/dev/null"
+    )
+    found = host.tasks(task("pool_iscsi", **DISKS), task("pool_iscsi", **DISKS))
+    said = str([answer["warnings"] for answer in found])
+    assert f"{LUN}-5" in said
+    assert "is gone from its server" in said
+    assert re.search(f"Volume {LUN}-0 is disk .* of 48 MiB now, and was disk .* of 32 MiB", said)
+    assert not found[1]["changed"], found[1]["plan"]
+    info = host.tasks(task("volume_info", pool="disks"))[0]
+    sizes = {row["path"]: row["capacity"] for row in info["volumes"]}
+    assert sizes[f"{LUN}-0"] == 48 << 20
+    if host.libvirt:
+        shown = host.sh(f"virsh -q vol-info --bytes --pool disks {LUN}-0")
+        assert str(48 << 20) in shown
+    host.tasks(task("pool_iscsi", name="disks", state="deleted"))
+
+
+@thorough
+def test_a_second_session_of_somebody_else(served: Driven) -> None:
+    """The pool is left, and the other session lives on."""
+    host = served
+    host.tasks(task("pool_iscsi", **DISKS))
+    host.sh(
+        "iscsiadm --mode iface --op new --interface theirs >/dev/null; "
+        f"iscsiadm --mode node --op new --targetname {IQN}:plain --portal {SERVER} "
+        "--interface theirs >/dev/null; "
+        f"iscsiadm --mode node --targetname {IQN}:plain --interface theirs --login >/dev/null"
+    )
+    leave = task("pool_iscsi", name="disks", state="absent")
+    if host.libvirt:  # which would log out of both
+        assert "interface theirs" in failed(host, leave)[0]
+        host.sh("iscsiadm --mode node --interface theirs --logout >/dev/null")
+        host.tasks(leave)
+        assert host.sh(SESSIONS, check=False).strip() == ""
+    else:
+        four(host, leave)
+        assert host.sh(SESSIONS).split() == [f"{IQN}:plain"]
+        assert "theirs" in host.sh("iscsiadm --mode session -P 1 | grep Iface.Name")
+    host.sh(
+        "iscsiadm --mode node --interface theirs --logout; "
+        "iscsiadm --mode node --interface theirs --op delete; "
+        "iscsiadm --mode iface --op delete --interface theirs",
+        check=False,
+    )

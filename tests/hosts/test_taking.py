@@ -195,7 +195,7 @@ umount /mnt/o
 BOUND = f"""set -e
 mkfs.ext4 -q -F {DISK}
 mount {DISK} /mnt/o
-mkdir /mnt/o/empty /srv/part
+mkdir -p /mnt/o/empty /srv/part
 echo precious >/mnt/o/file
 mount --bind /mnt/o/empty /srv/part
 umount /mnt/o

@@ -23,6 +23,7 @@ loops       path of a loop device: what is behind it
 rehearsals  program: what it says against what it would do
 pools       name: what the definition says (fields of Pool), or its text
 running     pools that libvirtd's files say run, as in pools
+guests      path of a file that tells of a guest: its text
 autostart   names of the pools that are marked
 daemon      the state of libvirtd's pools: {active, autostart, transient, listings: {name: […]},
             volumes: {name: XML}}
@@ -88,6 +89,7 @@ GIB = 1 << 30
 EXTENT = 4 << 20
 MACHINE = "0123456789abcdef0123456789abcdef"
 BOOT = "/proc/sys/kernel/random/boot_id"
+SNAPSHOTS = "/var/lib/libvirt/qemu/snapshot"
 Said = t.Mapping[str, t.Any]
 
 
@@ -129,6 +131,7 @@ class FakeHost(Reader):
             if what is not None and what.get("kind", "dir") != "link":
                 self.nodes[path] = _node(what)
         self._put_secrets()
+        self._put_guests()
         self._put_proc()
         self.folders["/dev"] = []
         self.files.update(self._get("files"))
@@ -156,6 +159,15 @@ class FakeHost(Reader):
             self.files[f"{UNITS}/{name}"] = text
         self.folders[UNITS] = sorted(self._get("units"))
         self.files["/etc/fstab"] = self.said.get("fstab") or ""
+
+    def _put_guests(self) -> None:
+        for path, text in self._get("guests").items():
+            folder, _, name = path.rpartition("/")
+            self.files[path] = text
+            self.folders.setdefault(folder, []).append(name)
+            self.folders.setdefault(SNAPSHOTS, [])
+            if folder.startswith(f"{SNAPSHOTS}/"):
+                self.folders[SNAPSHOTS].append(folder[len(SNAPSHOTS) + 1 :])
 
     def _put_secrets(self) -> None:
         for uuid, said in self._get("secrets").items():
@@ -266,7 +278,7 @@ class FakeHost(Reader):
 
     def _must_be_known(self, path: str) -> None:
         """Fails but where the case says that there is nothing, or the kernel and we always know."""
-        ours = (f"{UNITS}/", f"{_registry.FOLDER}/", "/run/libvirt/", _registry.SECRETS)
+        ours = (f"{UNITS}/", "/etc/libvirt/", "/run/libvirt/", SNAPSHOTS)
         systemds = ("/usr/lib/systemd/", "/usr/local/lib/systemd/", "/run/systemd/")
         known = path.startswith(("/sys/", "/dev/mapper/", *ours, *systemds))
         if not known and path not in self._get("paths"):

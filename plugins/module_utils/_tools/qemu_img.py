@@ -206,6 +206,12 @@ def chain(host: Reader, path: str, format: str) -> tuple[Link, ...]:
     return tuple(_followed(host, {"": (path, format)}, {})[""])
 
 
+def below(host: Reader, starts: t.Mapping[str, tuple[str, str]]) -> dict[str, list[Link]]:
+    """What files are based on, each read as the format that comes with its path."""
+    found = _followed(host, {key: start for key, start in starts.items() if start[1]}, {})
+    return {key: links[1:] for key, links in found.items()}
+
+
 _Known = t.Dict[str, t.Tuple[File, Image]]
 
 

@@ -440,7 +440,7 @@ class Files(base.Volumes):
         alone = shrink or seen.format not in PLAIN
         if shrink:
             self._known(seen, "shrunk")
-        risk, claims = "shrink" if shrink else "", _alone(seen) if alone else ()
+        risk, claims = "shrink" if shrink else "", _alone(seen, not shrink) if alone else ()
         place = self._place()
         if seen.format in PLAIN:
             size = capacity + (seen.encryption.offset if seen.encryption else 0)
@@ -562,9 +562,9 @@ def _has_size(seen: Volume) -> None:
         )
 
 
-def _alone(seen: Volume) -> tuple[Claim, ...]:
+def _alone(seen: Volume, keeps: bool = False) -> tuple[Claim, ...]:
     """That nobody else may use a file, whatever leads to it."""
-    return (Claim(seen.real),) if seen.real else ()
+    return (Claim(seen.real, keeps=keeps),) if seen.real else ()
 
 
 def leftovers(host: Reader, path: str) -> list[File]:
