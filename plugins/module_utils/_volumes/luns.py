@@ -48,8 +48,9 @@ def _lun(host: Reader, address: str, folder: str, links: t.Mapping[str, str]) ->
     return Volume(
         name=f"unit:{address.partition(':')[2]}",
         path=path,
-        # What scsi_id prints, which is libvirt's key; udev asks it for SCSI disks only.
-        key=(udev.get("ID_SERIAL") if udev.get("ID_BUS") == "scsi" else None) or path,
+        # What scsi_id prints, which is libvirt's key; udev asks it for SCSI disks only, and of a
+        # LUN that is gone there is no answer any more.
+        key=(udev.get("ID_SERIAL") if udev.get("ID_BUS") == "scsi" and size else None) or path,
         type="block",
         capacity=size,
         allocation=size,
