@@ -453,7 +453,8 @@ class Seen:
     know though no task is the worse for it, ``news`` what the next look would not see any more, and
     libvirt has not seen.  ``error`` says why the inside of a pool cannot be seen.  ``shown`` are
     the volumes that libvirt shows, where those are others.  ``free`` are the gaps between the
-    volumes, where a volume needs a gap of its own.
+    volumes, where a volume needs a gap of its own.  ``holding`` is the format of the file system
+    that holds the volumes, with its options, where that is foreseen.
     """
 
     state: str
@@ -469,6 +470,7 @@ class Seen:
     news: tuple[str, ...] = ()
     error: str = ""
     shown: tuple[Volume, ...] | None = None
+    holding: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

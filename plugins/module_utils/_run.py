@@ -60,6 +60,7 @@ class Look:
     that make the kernel look for volumes by itself; they are done before the plan, and are a change
     where ``volumes`` are others afterwards, by path and what is known of each.  ``parting`` warns
     of what the plan leaves behind.  ``view`` are the steps that make libvirt look again.
+    ``foreseen`` is what `_foresight` tells the tasks after this one.
     """
 
     plan: tuple[Action, ...]
@@ -72,6 +73,7 @@ class Look:
     rescan: tuple[Action, ...] = ()
     volumes: t.Mapping[str, str] = field(default_factory=dict)
     view: tuple[Action, ...] = ()
+    foreseen: t.Mapping[str, t.Any] = field(default_factory=dict)
 
 
 class Module(AnsibleModule):
@@ -187,6 +189,10 @@ class Progress:
     tally: _job.Tally = field(default_factory=_job.Tally)
 
 
+class Unforeseen(Exception):
+    """What a task builds on is not there yet, because those before it have only looked."""
+
+
 class Unsent(Exception):
     """The action plugin has uploads still to send before anything can be done."""
 
@@ -235,10 +241,20 @@ def _perform(
         tell(result, progress.tally.told())
     except Unsent as lacking:
         result = {"_unsent": lacking.args[0]}
+    except Unforeseen as unseen:
+        result = _unforeseen(module, str(unseen))
     except Exception as error:
         text, rest = _failed(error, progress)
         module.fail_json(msg=text, **rest)
     module.exit_json(**result)
+
+
+def _unforeseen(module: Module, why: str) -> Result:
+    """Where it cannot be told what a task would do, nor does it pretend."""
+    module.warn(f"This task is not foreseen: {why}.")
+    name = module.params.get("name" if "pool" not in module.params else "pool")
+    left = {name: {"unknown": why}} if name else {}
+    return {"changed": True, "plan": [], "diff": [], "unforeseen": why, "_foreseen": left}
 
 
 def _failed(error: Exception, progress: Progress) -> tuple[str, dict[str, t.Any]]:
@@ -292,12 +308,7 @@ def _performed(
     with deciding(seen.plan):
         guard(seen.plan, module.params["allow"])
         equipped(Reader(module.execute), seen.plan)
-    result = {
-        "changed": bool(seen.plan),
-        "plan": [action.shown() for action in seen.plan],
-        "diff": _diff(seen),
-    }
-    parting = seen.parting
+    result, parting = _planned(module, seen), seen.parting
     if earnest and unsent(seen.plan):
         raise Unsent(unsent(seen.plan))
     if earnest and seen.plan:
@@ -307,6 +318,17 @@ def _performed(
     for text in (*seen.warnings, *parting):
         module.warn(text)
     return {**seen.result, **result}
+
+
+def _planned(module: Module, seen: Look) -> dict[str, t.Any]:
+    """What a result says of the plan."""
+    told = {"_foreseen": seen.foreseen} if seen.plan and "foreseen" in module.control else {}
+    return {
+        "changed": bool(seen.plan),
+        "plan": [action.shown() for action in seen.plan],
+        "diff": _diff(seen),
+        **told,
+    }
 
 
 def _writer(module: Module, tally: _job.Tally) -> Writer:

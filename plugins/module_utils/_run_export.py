@@ -10,6 +10,7 @@ import typing as t
 from dataclasses import replace
 
 from . import _export, _options, _registry, _size, _taking, _volume_options
+from ._foresight import Foresight
 from ._host import Reader
 from ._model import Permissions, Pool, Refused, Source
 from ._plan import Steps, deciding
@@ -21,10 +22,10 @@ from ._run_volumes import active_pool
 def run_export() -> None:
     """The whole of ``main`` of the module."""
     module = Module(_volume_options.EXPORT, _volume_options.export_faults)
-    params = module.params
+    params, before = module.params, Foresight(module.control)
 
     def look(host: Reader) -> Look:
-        return _look(host, params)
+        return _look(host, params, before)
 
     def tell(result: Result, work: t.Mapping[str, Result]) -> None:
         for facts in work.values():
@@ -33,14 +34,16 @@ def run_export() -> None:
     perform(module, look, tell)
 
 
-def _look(host: Reader, params: _options.Params) -> Look:
+def _look(host: Reader, params: _options.Params, before: Foresight) -> Look:
     name = params["pool"]
     registry = _registry.find(host, params["libvirt"], params["libvirt_uri"])
-    pool, others = registry.look(host, name).pool, registry.others(host, name)
+    before.touch(name, [params], False)
+    pool = before.stored(host, registry, name).pool
+    others = before.others(host, registry, name)
     faults = list(_options.account_faults(host, params))
     if faults:
         raise Refused(f"Nothing was changed: {'; '.join(faults)}.")
-    source = _source(host, registry, pool, params)
+    source = _source(host, registry, pool, params, before)
     dest = _export.find(host, params["dest"], [*others, *([pool] if pool else [])])
     plan = tuple(_steps(host, params, source, dest))
     with deciding(plan):
@@ -50,11 +53,15 @@ def _look(host: Reader, params: _options.Params) -> Look:
 
 
 def _source(
-    host: Reader, registry: _registry.Registry, pool: Pool | None, params: _options.Params
+    host: Reader,
+    registry: _registry.Registry,
+    pool: Pool | None,
+    params: _options.Params,
+    before: Foresight,
 ) -> Source:
     """The part of the volume that is wanted."""
-    volumes = active_pool(host, registry, params["pool"], pool)[1]
-    seen = {volume.name: volume for volume in volumes.look(host)}
+    volumes, there = active_pool(host, registry, params["pool"], pool, before)[1:]
+    seen = {volume.name: volume for volume in there}
     if params["name"] not in seen:
         raise Refused(
             f"Nothing was changed: pool {params['pool']} has no volume {params['name']}. "

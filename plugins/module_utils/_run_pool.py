@@ -11,9 +11,10 @@ from dataclasses import is_dataclass, replace
 from functools import partial
 
 from . import _lifecycle, _options, _registry, _results
+from ._foresight import Foresight, Left, told
 from ._host import Reader
-from ._model import Pool, Refused, Seen, SourceHost, Stored, Volume
-from ._plan import deciding, joined
+from ._model import Device, Pool, Refused, Seen, SourceHost, Stored, Volume
+from ._plan import Action, deciding, joined
 from ._pools.base import Backend
 from ._run import Look, Module, perform
 from ._size import show
@@ -32,22 +33,26 @@ def run_pool(kind: type[Backend[t.Any]]) -> None:
     module = Module({**_options.POOL, **kind.options}, faults, required_if=required)
     params = module.params
     wish = _lifecycle.Wish(*(params[key] for key in ("state", "build", "autostart", "refresh")))
-    perform(module, lambda host: _look(host, kind, params, wish))
+    before = Foresight(module.control)
+    perform(module, lambda host: _look(host, kind, params, wish, before))
 
 
 def _look(
-    host: Reader, kind: type[Backend[t.Any]], params: _options.Params, wish: _lifecycle.Wish
+    host: Reader,
+    kind: type[Backend[t.Any]],
+    params: _options.Params,
+    wish: _lifecycle.Wish,
+    before: Foresight,
 ) -> Look:
     name, strangers = params["name"], "; ".join(_options.account_faults(host, params))
     if strangers:
         raise Refused(f"Nothing was changed: {strangers}.")
     registry = _registry.find(host, params["libvirt"], params["libvirt_uri"])
-    stored = registry.look(host, name)
-    others = registry.others(host, name)
+    stored = before.stored(host, registry, name)
+    others = before.others(host, registry, name)
     _same(kind, params, stored, others)
-    if wish.state == "inactive" and not stored.pool and not stored.active:
-        unknown = partial(_registry.unknown, host, registry, name)
-        params, wish = _new_but_inactive(kind, params, wish, unknown)
+    unknown = partial(_registry.unknown, host, registry, name)
+    params, wish = _new_but_inactive(kind, params, wish, stored, unknown)
     if stored.pool is None and not wish.reaches:
         steps = registry.stop(name) if stored.active else iter(())
         return Look(tuple(steps), {"pool": None})
@@ -55,16 +60,20 @@ def _look(
     left = None
     if wish.reaches:
         _no_conflict(host, backend, others)
-        left = _left(host, backend, stored)
+        left = _left(host, backend, stored, before)
     elif stored.pool:
         _nothing_else(host, backend.pool, stored.pool)
-    found = _decided(backend, registry, stored, backend.probe(host), wish, left)
+    found = _decided(backend, registry, stored, before.probe(host, backend), wish, left)
     if found.plan:
-        from . import _taking  # only here, because it takes its time
-
-        with deciding(found.plan):
-            _taking.judge(host, found.plan, others)
+        _judge(host, found.plan, others)
     return found
+
+
+def _judge(host: Reader, plan: t.Sequence[Action], others: t.Sequence[Pool]) -> None:
+    from . import _taking  # only here, because it takes its time
+
+    with deciding(plan):
+        _taking.judge(host, plan, others)
 
 
 def _backend(
@@ -89,9 +98,12 @@ def _new_but_inactive(
     kind: type[Backend[t.Any]],
     params: _options.Params,
     wish: _lifecycle.Wish,
+    stored: Stored,
     unknown: t.Callable[[], str],
 ) -> tuple[_options.Params, _lifecycle.Wish]:
     """The task and its wish where a pool is to be inactive and is not defined: it is made so."""
+    if wish.state != "inactive" or stored.pool or stored.active:
+        return params, wish
     missing = [key for key in kind.required if params[key] is None]
     if missing or all(params[key] is None for key in kind.options):
         what = " and ".join(missing) or "its options"
@@ -131,8 +143,9 @@ def _decided(
     if wish.reaches:
         after = poolxml.render(_lifecycle.kept(backend, seen, stored), stored.xml)
     there = _results.pool(stored.pool, stored, seen) if stored.pool else None
+    plan = tuple(joined(_lifecycle.pool_steps(backend, registry, stored, seen, wish, left)))
     return Look(
-        tuple(joined(_lifecycle.pool_steps(backend, registry, stored, seen, wish, left))),
+        plan,
         {"pool": there},
         title=f"definition of pool {backend.pool.name}",
         before=stored.xml,
@@ -142,7 +155,36 @@ def _decided(
         parting=(*seen.news, *(left.warnings if left else ())),
         volumes={volume.path: _known(volume) for volume in seen.volumes},
         view=tuple(registry.refresh(backend.pool.name)),
+        foreseen=_foreseen(backend, stored, seen, wish, after, plan),
     )
+
+
+def _foreseen(
+    backend: Backend[t.Any],
+    stored: Stored,
+    seen: Seen,
+    wish: _lifecycle.Wish,
+    after: str,
+    plan: t.Sequence[Action],
+) -> dict[str, t.Any]:
+    """What the tasks after this one are told, if it only looks."""
+    given = {key: backend.given.get(key) for key in backend.options if key != "chap"}
+    left = Left(
+        xml=after,
+        given={key: value for key, value in given.items() if value is not None},
+        autostart=stored.autostart if wish.autostart is None else wish.autostart,
+        active=wish.state == "active" or (wish.reaches and bool(stored.active or seen.active)),
+        made=wish.reaches and seen.state != "ready",
+        blank=list(_emptied(plan)) if wish.state == "deleted" else [],
+    )
+    return told(backend.pool.name, left)
+
+
+def _emptied(plan: t.Sequence[Action]) -> t.Iterator[str]:
+    """The devices that a plan takes all that is on them from."""
+    for claim in (claim for action in plan for claim in action.claims):
+        if isinstance(claim.thing, Device) and claim.alone and not claim.reads:
+            yield claim.thing.number
 
 
 def _known(volume: Volume) -> str:
@@ -229,7 +271,9 @@ def _no_conflict(host: Reader, backend: Backend[t.Any], others: t.Sequence[Pool]
             )
 
 
-def _left(host: Reader, backend: Backend[t.Any], stored: Stored) -> _lifecycle.Left | None:
+def _left(
+    host: Reader, backend: Backend[t.Any], stored: Stored, before: Foresight
+) -> _lifecycle.Left | None:
     """What a pool leaves behind that is to be at another place than it is."""
     if stored.pool is None:
         return None
@@ -241,7 +285,8 @@ def _left(host: Reader, backend: Backend[t.Any], stored: Stored) -> _lifecycle.L
     there = type(backend)(stored.pool, {"state": "absent"}, stored.pool)
     pool = stored.pool
     along = moved == ["path"] and bool(pool.devices or pool.hosts or pool.adapter or pool.source)
-    return _lifecycle.Left(there, there.probe(host), f"{moved[0]} {old}", new, along)
+    seen = before.probe(host, there)
+    return _lifecycle.Left(there, seen, f"{moved[0]} {old}", new, along)
 
 
 def _plain(text: str | None) -> str:

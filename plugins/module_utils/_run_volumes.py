@@ -13,6 +13,7 @@ from dataclasses import replace
 from . import _lifecycle, _options, _registry, _results, _volume_options
 from ._contents import Contents, Find, unforeseen
 from ._fetch import fetch
+from ._foresight import Foresight
 from ._host import Reader
 from ._model import Pool, Refused, Seen, Stored, Volume
 from ._plan import Action, deciding, joined
@@ -71,6 +72,7 @@ class _Task:
         control: _options.Params,
     ) -> None:
         self.params = params
+        self.before = Foresight(control)
         self.sent = control.get("sent", {})
         self.rows = rows
         self.purge = purge
@@ -78,9 +80,11 @@ class _Task:
     def look(self, host: Reader) -> Look:
         name = self.params["pool"]
         registry = _registry.find(host, self.params["libvirt"], self.params["libvirt_uri"])
-        stored = registry.look(host, name)
-        backend, volumes = active_pool(host, registry, name, stored.pool)
-        seen = {volume.name: volume for volume in volumes.look(host, users=self._takes_away)}
+        self.before.touch(name, self.rows, self.purge)
+        stored = self.before.stored(host, registry, name)
+        pool, users = stored.pool, self._takes_away
+        backend, volumes, there = active_pool(host, registry, name, pool, self.before, users)
+        seen = {volume.name: volume for volume in there}
         wanted, secrets = self._wanted(host, seen), self._secrets(host, registry, backend.pool)
         seen = secrets.named(_as_said(host, volumes, wanted, seen))
         named, wanted = self._filled(host, registry, volumes, wanted, seen)
@@ -96,12 +100,13 @@ class _Task:
             from . import _taking  # only here, because it takes its time
 
             with deciding(plan):
-                _taking.judge(host, plan, registry.others(host, name))
+                _taking.judge(host, plan, self.before.others(host, registry, name))
         names = dict.fromkeys(wish.name for wish in (*named, *wanted))
         shown = [self._row(backend, each, steps.get(each), seen.get(each)) for each in names]
         warnings = (*volumes.warnings(), *unforeseen(wanted))
+        left = self.before.with_volumes(name, [each for each, way in steps.items() if way])
         view = tuple(registry.refresh(name))
-        return Look(tuple(plan), {"volumes": shown}, warnings=warnings, view=view)
+        return Look(tuple(plan), {"volumes": shown}, warnings=warnings, view=view, foreseen=left)
 
     def _row(
         self,
@@ -135,7 +140,7 @@ class _Task:
         seen: t.Mapping[str, Volume],
     ) -> tuple[list[Wanted], list[Wanted]]:
         """The wishes with names and contents, as they are listed, and as they can be fulfilled."""
-        others = functools.partial(registry.others, host, self.params["pool"])
+        others = functools.partial(self.before.others, host, registry, self.params["pool"])
         find = self._elsewhere(host, registry)
         contents = Contents(host, volumes, seen, wanted, find, lambda path: _owner(others(), path))
         named = volumes.named([contents.of(wish) for wish in wanted], seen)
@@ -146,9 +151,9 @@ class _Task:
 
         @functools.lru_cache(None)
         def find(name: str) -> tuple[Volumes, t.Mapping[str, Volume]]:
-            pool = registry.look(host, name).pool
-            volumes = active_pool(host, registry, name, pool)[1]
-            return volumes, {volume.name: volume for volume in volumes.look(host)}
+            pool = self.before.stored(host, registry, name).pool
+            volumes, there = active_pool(host, registry, name, pool, self.before)[1:]
+            return volumes, {volume.name: volume for volume in there}
 
         return find
 
@@ -209,30 +214,42 @@ def _purged(wanted: t.Sequence[Wanted], seen: t.Iterable[Volume]) -> list[Wanted
 
 
 def active_pool(
-    host: Reader, registry: _registry.Registry, name: str, pool: Pool | None
-) -> tuple[Backend[t.Any], Volumes]:
-    """The pool and its volumes; raises `Refused` where they cannot be reached now."""
+    host: Reader,
+    registry: _registry.Registry,
+    name: str,
+    pool: Pool | None,
+    before: Foresight,
+    users: bool = False,
+) -> tuple[Backend[t.Any], Volumes, t.Sequence[Volume]]:
+    """The pool and its volumes; raises `Refused` where they cannot be reached now.
+
+    With ``users`` it is looked at who uses them.
+    """
     if pool is None:
         raise Refused(
             f"{_registry.unknown(host, registry, name)} Define it with the module of its type "
             "first, for example pool_dir."
         )
-    backend = pools.backend(pool, {})
-    seen: Seen = backend.probe(host)
-    if seen.state != "ready" or seen.active is False:
-        raise Refused(
-            f"Nothing was changed: pool {name} is not active, so its volumes cannot be reached. "
-            f"Start it with pool_{pool.type} and state: active."
-        )
-    if seen.error:
-        raise Refused(f"Nothing was changed: {seen.error}.")
+    backend = pools.backend(pool, before.given(name))
+    seen: Seen = before.probe(host, backend)
+    _reachable(pool, seen)
     volumes = backend.volumes()
     if volumes is None:
         raise Refused(
             f"Nothing was changed: the volumes of pool {name} are made by others; those of "
             f"{pool.type} pools are only listed."
         )
-    return backend, volumes
+    return backend, volumes, before.volumes(host, volumes, name, seen, users)
+
+
+def _reachable(pool: Pool, seen: Seen) -> None:
+    if seen.state != "ready" or seen.active is False:
+        raise Refused(
+            f"Nothing was changed: pool {pool.name} is not active, so its volumes cannot be "
+            f"reached. Start it with pool_{pool.type} and state: active."
+        )
+    if seen.error:
+        raise Refused(f"Nothing was changed: {seen.error}.")
 
 
 def _told(

@@ -124,6 +124,12 @@ def _named_twice(devices: t.Sequence[Device]) -> t.Iterator[str]:
                 yield f"{other.path} and {device.path} are one device; name it once"
 
 
+class _Inside(t.NamedTuple):
+    """Any file of a file system, by the number of its device as stat has it."""
+
+    device: int
+
+
 class _Room:
     """Who uses what of the host, looked at once for all claims.
 
@@ -171,7 +177,7 @@ class _Room:
         who: dict[t.Any, set[str]] = {}
         for each in self.host.opened():
             file = (each.device, each.inode) if each.inode else each.path
-            for key in (each.number, file):
+            for key in (each.number, file, each.inode and _Inside(each.device)):
                 who.setdefault(key, set()).add(each.who)
             self.paths.append((each.path, Use(f"open in {each.who}")))
         return (
@@ -333,7 +339,9 @@ class _Room:
     def _whole(self, device: Device) -> list[Use]:
         """The uses of a device as a whole, but for its partitions."""
         held = [_holder(each) for each in block.holders(self.host, device)]
-        return [*self.uses.get(device.number, []), *held]
+        # Also where it is mounted nowhere any more, and only lives on in what is open.
+        inside = self.uses.get(_Inside(block.filesystem(device)), []) if device.number else []
+        return [*self.uses.get(device.number, []), *inside, *held]
 
     def _around(self, device: Device) -> t.Iterator[Use]:
         """The uses of what is on a device and of the disk that it is a part of."""

@@ -15,8 +15,10 @@ import uuid
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.poolwright.storage.plugins.plugin_utils._foreseeing_action import (
+    ForeseeingAction,
+)
 from ansible_collections.poolwright.storage.plugins.plugin_utils._lines import Lines, show
 
 Result = t.Dict[str, t.Any]
@@ -52,16 +54,12 @@ done"""
 display = Display()
 
 
-class VolumeAction(ActionBase):  # type: ignore[misc, unused-ignore]
+class VolumeAction(ForeseeingAction):
     """Runs the module, sends what it needs, and shows what it does where that takes long."""
 
-    _supports_check_mode = True
-    _supports_async = True
-
     def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
-        result: Result = super().run(tmp, task_vars)
+        result: Result = super(ForeseeingAction, self).run(tmp, task_vars)
         self._vars = task_vars or {}
-        self._host = str(self._vars.get("inventory_hostname", ""))
         uploads = self._uploads()
         if self._task.async_val:
             result.update(self._alone(uploads))
@@ -119,25 +117,19 @@ class VolumeAction(ActionBase):  # type: ignore[misc, unused-ignore]
                 "before, and name it with source.path"
             )
         native = self._connection.has_native_async
-        done: Result = self._execute_module(task_vars=self._vars, wrap_async=not native)
-        return done
+        return self._foreseen(wrap_async=not native)
 
     def _followed(self, **control: t.Any) -> Result:
         job = uuid.uuid4().hex
         began = time.monotonic()
         try:
-            done = self._module(job=job, **control)
+            done = self._foreseen(job=job, **control)
             if "_job" in done:
                 self._follow(job, began)
-                done = self._module(fetch=job)
+                done = self._foreseen(fetch=job)
         except BaseException:  # also where the task takes too long
             self._shell(END, job)
             raise
-        return done
-
-    def _module(self, **control: t.Any) -> Result:
-        args = {**self._task.args, "_control": control}
-        done: Result = self._execute_module(module_args=args, task_vars=self._vars)
         return done
 
     def _shell(self, script: str, job: str) -> str:

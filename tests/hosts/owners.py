@@ -38,6 +38,7 @@ PLACES = {
 TAKEN = ("disk", "partition of the disk")
 VOLUMES = ("lv", "partition")
 EVERYWHERE = (*TAKEN, *VOLUMES)
+GROUPED = (*TAKEN, "partition")  # LVM takes no logical volume for a member
 ELSEWHERE = (*TAKEN, "lv")  # where another pool can be: a partition is part of its disk's pool
 
 
@@ -266,28 +267,33 @@ OWNERS = [
         "an active volume group",
         "group",
         GROUP,
+        GROUPED,
     ),
     Owner(
         "an inactive volume group",
         "group; vgchange -q -a n o",
         GROUP,
+        GROUPED,
         quick=("disk", "partition of the disk"),
     ),
-    Owner("an exported volume group", "group; vgchange -q -a n o; vgexport -q o", GROUP),
+    Owner("an exported volume group", "group; vgchange -q -a n o; vgexport -q o", GROUP, GROUPED),
     Owner(
         "a volume group with the system ID of another host",
         "group; vgchange -q -a n o; vgchange -q -y --systemid elsewhere o",
         GROUP,
+        GROUPED,
     ),
     Owner(
         "one of two volume groups of one name",
         "vgcreate -q -y --devices $D dup $D; vgcreate -q -y --devices $E dup $E",
         "(part of|belongs to) volume group dup",
+        GROUPED,
     ),
     Owner(
         "a volume group that a filter or the devices file hides",
         "group; vgchange -q -a n o; configured 'global_filter = [ \"r|.*|\" ]'",
-        HIDDEN,
+        # A pool that has lost its group so is refused for what stands in its place.
+        f"(?:{HIDDEN}|something else is at /dev/guests)",
         TAKEN,
         quick=("disk",),
     ),

@@ -84,6 +84,9 @@ MAY = {
     "_fetch": {"_streams"},
     "_contents": {"_model", "_host", "_volumes"},
     "_lifecycle": {"_model", "_plan", "_pools", "_registry", "_size", "_tools", "_volumes"},
+    "_foresight": {
+        *("_host", "_model", "_pools", "_registry", "_run", "_tools", "_volumes", "_xml"),
+    },
     "_run": {
         "_job",
         "_model",

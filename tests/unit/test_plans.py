@@ -24,6 +24,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils import (
     _run_volumes,
     _volume_options,
 )
+from ansible_collections.poolwright.storage.plugins.module_utils._foresight import Foresight
 from ansible_collections.poolwright.storage.plugins.module_utils._host import HostError
 from ansible_collections.poolwright.storage.plugins.module_utils._model import Refused
 from ansible_collections.poolwright.storage.plugins.module_utils._plan import Action, guard
@@ -61,15 +62,17 @@ def params(spec: _options.Spec, task: Case) -> Case:
 
 
 def look(case: Case, host: FakeHost) -> Look:
+    """The module's look; ``foreseen`` of a case is what tasks before it would leave."""
+    before = {"foreseen": case.get("foreseen", {})}
     if case["kind"] in BACKENDS:
         kind = BACKENDS[case["kind"]]
         given = params({**_options.POOL, **kind.options}, case["task"])
         assert not [*_options.pool_faults(given), *kind.faults(given)]
         wish = _lifecycle.Wish(*(given[key] for key in ("state", "build", "autostart", "refresh")))
-        found = _run_pool._look(host, kind, given, wish)
+        found = _run_pool._look(host, kind, given, wish, Foresight(before))
     else:
         given = params(_volume_options.VOLUMES, {"pool": "data", **case["task"]})
-        task = _run_volumes._Task(given, given["volumes"], given["purge"], {})
+        task = _run_volumes._Task(given, given["volumes"], given["purge"], before)
         found = task.look(host)
     guard(found.plan, given["allow"])
     return found

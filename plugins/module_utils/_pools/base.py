@@ -71,6 +71,13 @@ class Backend(abc.ABC, t.Generic[S]):
     def probe(self, host: Reader) -> S:
         """What is there now.  Raises `HostError` where that cannot be seen."""
 
+    def foreseen(self, host: Reader) -> S | None:
+        """What a probe would see of the pool once it is made as it is defined, and so is empty.
+
+        ``None`` where that cannot be told.
+        """
+        return None
+
     def sources(self, host: Reader, pool: Pool) -> frozenset[str]:
         """What a pool lives on, so that two pools on one thing are found by what it is."""
         return frozenset()

@@ -94,6 +94,21 @@ class Dir(Backend[SeenDirectory]):
             # Enough to forget it, even if it is on a server that is dead.
             return SeenDirectory("ready", error=str(problem))
 
+    def foreseen(self, host: Reader) -> SeenDirectory:
+        path = self.pool.path
+        around = files.there(host, path)
+        capacity, available = host.space(around)
+        mode = self.pool.permissions.mode or files.DEFAULT_DIRECTORY_MODE
+        return SeenDirectory(
+            state="ready",
+            node=Node("dir", replace(self.pool.permissions, mode=mode), 0),
+            there=File(path, 0, 0),
+            cow=self.pool.cow,
+            capacity=capacity,
+            available=available,
+            holding=fs.holding(host, around),
+        )
+
     def _look(self, host: Reader) -> SeenDirectory:
         path, stray = self.pool.path, host.stray(self.pool.path)
         node, link = host.node(path), host.link(path)

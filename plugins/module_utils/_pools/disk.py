@@ -157,6 +157,12 @@ class Disk(Backend[SeenDisk]):
             hidden=("the table itself",) if mac else (),
         )
 
+    def foreseen(self, host: Reader) -> SeenDisk | None:
+        device = block.find(host, self._device)
+        if device is None or not partitions.fresh(device, self._label, block.sector(host, device)):
+            return None
+        return SeenDisk("ready", device=device, mapped=folder(host, device) == MAPS)
+
     def fit(self, seen: SeenDisk) -> None:
         if seen.root:
             raise self.nothing(

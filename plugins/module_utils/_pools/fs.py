@@ -142,6 +142,21 @@ class Fs(Backend[SeenFileSystem]):
             return self._mounted(host, seen, mount)
         return self._unmounted(host, seen, block.seen(host, device)) if device else seen
 
+    def foreseen(self, host: Reader) -> SeenFileSystem | None:
+        device = block.find(host, self._device)
+        if device is None:
+            return None
+        return SeenFileSystem(
+            state="ready",
+            active=True,
+            device=device,
+            whole=True,
+            # What the file system keeps for itself is not known before it is made.
+            capacity=device.size,
+            available=device.size,
+            holding=frozenset({fs.kernel_name(self.pool.format)}),
+        )
+
     def _is(self, host: Reader, source: str, device: Device | None) -> bool:
         """Whether a source, as others have written it, is the pool's device."""
         node = host.node(source) if device and source.startswith("/dev/") else None

@@ -145,6 +145,19 @@ class Logical(Backend[SeenGroup]):
             warnings=tuple(self._warnings(group, volumes)),
         )
 
+    def foreseen(self, host: Reader) -> SeenGroup | None:
+        devices = [block.find(host, path) for path in self._devices]
+        members = tuple(device for device in devices if device)
+        if not members or len(members) != len(devices):
+            return None
+        text = self.given.get("extent_size")
+        extent = _size.parse(text).bytes if text else _EXTENT
+        frees = {d.path: (d.size - _BEFORE_EXTENTS) // extent * extent for d in members}
+        size, name = sum(frees.values()), self.pool.source
+        numbers = {device.number: device.path for device in members}
+        group = lvm.Group("", name, size, size, extent, True, numbers, (), (), (), frees=frees)
+        return SeenGroup("ready", capacity=size, available=size, group=group, members=members)
+
     def _new(self, host: Reader, found: lvm.Found, seen: SeenGroup) -> SeenGroup:
         """What can be told of devices that are no members."""
         named = {

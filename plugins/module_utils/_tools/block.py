@@ -259,6 +259,13 @@ def number(host: Reader, path: str) -> str:
     return node.device if node else ""
 
 
+def filesystem(device: Device) -> int:
+    """The number that files of a file system on a device have as theirs, as stat writes it."""
+    major, _, minor = device.number.partition(":")
+    high, low = int(major), int(minor)
+    return high << 8 & 0xFFF00 | high >> 12 << 44 | low & 0xFF | low >> 8 << 20
+
+
 def numbers(host: Reader, mount: Mount) -> set[str]:
     """The numbers of the devices that a mount is known by."""
     # btrfs has device numbers of its own, so its mounts are known by their source.  Of what any

@@ -12,6 +12,7 @@ from __future__ import annotations
 import shlex
 import typing as t
 
+from .._host import Reader
 from .._model import UNFINISHED, Claim, File, Permissions, Place, Volume
 from .._plan import Action, Steps, call
 
@@ -27,6 +28,13 @@ def make_directory(path: str, wanted: Permissions) -> Action:
     command += f" {quoted(path)}"
     text = f"make directory {path}"
     return call(text, "mkdir", path, mode, owner, group, command=command)
+
+
+def there(host: Reader, path: str) -> str:
+    """The nearest directory around a path that is there, or the path itself."""
+    while path != "/" and host.node(path) is None:
+        path = path.rpartition("/")[0] or "/"
+    return path
 
 
 def permissions(

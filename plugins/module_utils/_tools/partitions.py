@@ -110,6 +110,18 @@ def look(host: Reader, device: Device) -> Table | None:
     return _gpt(host, device, table) if table.label == "gpt" else _dos(host, device, table)
 
 
+def fresh(device: Device, label: str, sector: int) -> Table | None:
+    """The table that parted makes on a device; ``None`` where it is not known before.
+
+    A gpt has its header in the second sector, and 16 KiB of entries at either end.
+    """
+    if label != "gpt":
+        return None
+    entries = 16384
+    first, last = 2 * sector + entries, device.size - sector - entries
+    return Table(label, sector, (), ((first, last),), first, last)
+
+
 def _dos(host: Reader, device: Device, table: Table) -> Table:
     """Places are numbers of 32 bits.
 

@@ -11,7 +11,18 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._host import Node, Reader
-from .._model import Backing, Encryption, Lvm, Permissions, Refused, Seed, Source, Target, Volume
+from .._model import (
+    Backing,
+    Encryption,
+    Lvm,
+    Permissions,
+    Refused,
+    Seed,
+    Seen,
+    Source,
+    Target,
+    Volume,
+)
 from .._plan import Steps
 from .._size import Size, show
 from .._tools import files
@@ -92,6 +103,10 @@ class Volumes(abc.ABC):
     @abc.abstractmethod
     def look(self, host: Reader, users: bool = False) -> list[Volume]:
         """All volumes, with as many commands for one as for many; ``users``: who has them open."""
+
+    @abc.abstractmethod
+    def foresee(self, host: Reader, seen: Seen) -> None:
+        """Takes for looked at what would be ``seen`` of a pool that is made, and so is empty."""
 
     @abc.abstractmethod
     def room(self) -> Room:

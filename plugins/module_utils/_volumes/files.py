@@ -25,6 +25,7 @@ from .._model import (
     Place,
     Refused,
     Seed,
+    Seen,
     Source,
     Target,
     Volume,
@@ -78,6 +79,12 @@ class Files(base.Volumes):
         images = qemu_img.all_of(shown)
         self._look_below(host, shown, images)
         return [self._volume(entry, images[entry.name], host) for entry in shown]
+
+    def foresee(self, host: Reader, seen: Seen) -> None:
+        self._space = seen.capacity, seen.available
+        self._directory = File(self.path, 0, 0)
+        self._tool, self._seeder = host.has("qemu-img"), iso.tool(host)
+        self._holding = seen.holding
 
     def _look_below(
         self, host: Reader, entries: t.Sequence[Entry], images: t.Mapping[str, qemu_img.Image]

@@ -11,7 +11,18 @@ import typing as t
 from dataclasses import replace
 
 from .._host import Reader
-from .._model import UNFINISHED, Device, Extent, Filling, Lvm, Permissions, Refused, Source, Volume
+from .._model import (
+    UNFINISHED,
+    Device,
+    Extent,
+    Filling,
+    Lvm,
+    Permissions,
+    Refused,
+    Seen,
+    Source,
+    Volume,
+)
 from .._plan import Steps
 from .._size import round_up, show
 from .._tools import block, files, luks, lvm, packages, qemu_img, wipe
@@ -75,6 +86,11 @@ class LogicalVolumes(base.Volumes):
         self.seen = {volume.name: volume for volume in whole}
         self.kinds = {volume.name: volume.lvm or Lvm() for volume in whole}
         return whole
+
+    def foresee(self, host: Reader, seen: Seen) -> None:
+        self.group, self.members = getattr(seen, "group", None), getattr(seen, "members", ())
+        self.mark = lvm.mark(host)
+        self._thin_tool = host.has(_THIN_TOOL)
 
     def named(
         self, wanted: t.Sequence[base.Wanted], seen: t.Mapping[str, Volume]

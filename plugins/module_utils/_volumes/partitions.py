@@ -19,6 +19,7 @@ from .._model import (
     Permissions,
     Pool,
     Refused,
+    Seen,
     Source,
     Volume,
 )
@@ -200,6 +201,15 @@ class Partitions(base.Volumes):
         paths = {volume.name: self.kernel[volume.number][0].path for volume in shown}
         marks = host.marks([*paths.values()])
         return [self._marking(v, marks.get(paths.get(v.name, ""), "")) for v in found]
+
+    def foresee(self, host: Reader, seen: Seen) -> None:
+        self.device = t.cast(Device, block.find(host, self.path))
+        self.table = partitions.fresh(
+            self.device, self.pool.format, block.sector(host, self.device)
+        )
+        self.stem = stem(host, self.pool, self.device)
+        self.folder = folder(host, self.device)
+        self._mark = f"{MARK}{host.maker()[len(UNFINISHED) :]}"
 
     def _marking(self, volume: Volume, mark: str) -> Volume:
         """The same, with the mark of this host, if it has not filled it."""

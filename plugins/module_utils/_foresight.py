@@ -1,0 +1,154 @@
+# Copyright (c) poolwright.storage contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the tasks before this one would have left, had they not only looked.
+
+In check mode the action plugin keeps of each task what it foresees of its pool, and hands that to
+the tasks after it.  Without check mode there is never anything.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import asdict, dataclass, field, replace
+
+from ._host import Reader
+from ._model import Pool, Seen, Stored, Volume
+from ._pools.base import Backend
+from ._registry import Registry
+from ._run import Unforeseen
+from ._tools import block
+from ._volumes.base import Volumes
+from ._xml import poolxml
+
+
+@dataclass(frozen=True)
+class Left:
+    """What would be left of a pool.
+
+    ``xml`` is its definition, "" where it is forgotten, ``None`` where no task is about that.
+    ``given`` are the options of its type, ``made`` tells whether its storage is new, and so empty.
+    ``volumes`` are those that would be made, changed or removed.  ``blank`` are the numbers of the
+    devices that would hold nothing any more.  ``unknown`` says why nothing can be told of it.
+    """
+
+    xml: str | None = None
+    given: t.Mapping[str, t.Any] = field(default_factory=dict)
+    autostart: bool = False
+    active: bool = False
+    made: bool = False
+    volumes: t.Sequence[str] = ()
+    blank: t.Sequence[str] = ()
+    unknown: str = ""
+
+
+class Foresight:
+    def __init__(self, control: t.Mapping[str, t.Any]) -> None:
+        found = control.get("foreseen") or {}
+        self._pools = {name: Left(**left) for name, left in found.items()}
+
+    def of(self, name: str) -> Left | None:
+        """What would be left of a pool; ``None`` where no task was about it."""
+        left = self._pools.get(name)
+        if left and left.unknown:
+            raise Unforeseen(f"what comes of pool {name} cannot be told, because {left.unknown}")
+        return left
+
+    def stored(self, host: Reader, registry: Registry, name: str) -> Stored:
+        """What would be registered under a name."""
+        left, stored = self.of(name), registry.look(host, name)
+        if left is None or left.xml is None:
+            return stored
+        pool = poolxml.parse(left.xml) if left.xml else None
+        active = left.active if registry.daemon else None
+        return Stored(pool, left.xml, left.autostart, active, secret=stored.secret)
+
+    def others(self, host: Reader, registry: Registry, name: str) -> list[Pool]:
+        """All other pools, as they would be."""
+        known = {each for each, left in self._pools.items() if left.xml is not None}
+        found = [pool for pool in registry.others(host, name) if pool.name not in known]
+        for each, left in self._pools.items():
+            if left.xml and each != name:
+                pool = poolxml.parse(left.xml)
+                named = tuple(left.given.get("devices") or pool.devices)
+                found.append(replace(pool, devices=named))
+        return found
+
+    def given(self, name: str) -> t.Mapping[str, t.Any]:
+        """The options of its type that a task gives of a pool."""
+        left = self.of(name)
+        return left.given if left else {}
+
+    def probe(self, host: Reader, backend: Backend[t.Any]) -> t.Any:
+        """What a probe of a pool would see."""
+        name = backend.pool.name
+        left = self.of(name)
+        if left and left.volumes and backend.given.get("state") == "deleted":
+            raise _later(f"what pool {name} holds")
+        if left is None or left.xml is None:
+            self._devices(host, backend)
+            return backend.probe(host)
+        seen = backend.foreseen(host) if left.made else backend.probe(host)
+        if seen is None or not left.xml or (left.active and seen.active is False):
+            raise _later(f"what pool {name} holds")
+        return replace(seen, active=left.active if seen.active is not None else None)
+
+    def _devices(self, host: Reader, backend: Backend[t.Any]) -> None:
+        """Raises `Unforeseen` where a device would be made, or would be blank, by then."""
+        if not self._pools:
+            return
+        paths = [*backend.pool.devices, *(backend.given.get("devices") or ())]
+        folders = [poolxml.parse(left.xml).path for left in self._pools.values() if left.xml]
+        blank = {number for left in self._pools.values() for number in left.blank}
+        for path in (path for path in paths if path.startswith("/dev/")):
+            there = block.number(host, path)
+            made = not there and any(path.startswith(f"{folder}/") for folder in folders)
+            if made or there in blank:
+                raise _later(f"what is on {path}")
+
+    def volumes(
+        self, host: Reader, volumes: Volumes, name: str, seen: Seen, users: bool
+    ) -> list[Volume]:
+        """The volumes of a pool that there would be."""
+        left = self.of(name)
+        if left and left.made:
+            volumes.foresee(host, seen)
+            return []
+        return volumes.look(host, users=users)
+
+    def touch(self, name: str, rows: t.Sequence[t.Mapping[str, t.Any]], purge: bool) -> None:
+        """Raises `Unforeseen` where a task builds on volumes as others would leave them."""
+        left = self.of(name)
+        known = set(left.volumes) if left else set()
+        for row in rows:
+            named = {row["name"], *_named(row)} & known
+            if named:
+                raise _later(f"volume {sorted(named)[0]} of pool {name}")
+        shares = purge or any("%" in str(row.get("capacity")) for row in rows)
+        if left and shares and (known or (left.made and {"device", "path"} <= {*left.given})):
+            raise _later(f"the room that is left in pool {name}")
+
+    def with_volumes(self, name: str, touched: t.Sequence[str]) -> dict[str, t.Any]:
+        """What the tasks after one on volumes are told, which would touch some."""
+        left = self.of(name) or Left()
+        return told(name, replace(left, volumes=[*left.volumes, *touched]))
+
+
+def _later(what: str) -> Unforeseen:
+    return Unforeseen(f"{what} is not known before a task before this one is carried out")
+
+
+def _named(row: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    """The volumes of its own pool that a row builds on."""
+    for key in ("backing", "clone_from"):
+        named = row.get(key) or {}
+        if not named.get("pool"):
+            yield str(named.get("volume"))
+    lvm = row.get("lvm") or {}
+    yield from (str(lvm.get(key)) for key in ("thin_pool", "origin"))
+
+
+def told(name: str, left: Left) -> dict[str, t.Any]:
+    """What the action plugin keeps of a task."""
+    return {name: asdict(left)}

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) poolwright.storage contributors
+"""In check mode a play plans as it is carried out: each task from where those before it end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+from conftest import Driven, Result, blank
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NEW: list[tuple[str, Result]] = [
+    ("pool_dir", {"name": "images", "path": "/srv/fresh/images", "mode": "0750"}),
+    ("volumes", {"pool": "images", "volumes": [{"name": "a", "capacity": "8 MiB"}]}),
+    ("volume", {"pool": "images", "name": "b", "capacity": "1 GiB", "format": "qcow2"}),
+    ("pool_dir", {"name": "images", "path": "/srv/fresh/images", "mode": "0700"}),
+    ("pool_logical", {"name": "guests", "devices": [blank(0), blank(1)]}),
+    (
+        "volumes",
+        {
+            "pool": "guests",
+            "volumes": [
+                {"name": "web", "capacity": "512 MiB"},
+                {"name": "rest", "capacity": "100%FREE"},
+            ],
+        },
+    ),
+    ("pool_disk", {"name": "data", "device": blank(2)}),
+    (
+        "volumes",
+        {"pool": "data", "volumes": [{"capacity": "100 MiB"}, {"capacity": "100%FREE"}]},
+    ),
+    (
+        "pool_fs",
+        {"name": "attic", "device": blank(3), "path": "/srv/fresh/attic", "format": "ext4"},
+    ),
+    ("volume", {"pool": "attic", "name": "old", "capacity": "8 MiB"}),
+]
+GONE: list[tuple[str, Result]] = [
+    ("volume", {"pool": "attic", "name": "old", "state": "absent"}),
+    ("pool_fs", {"name": "attic", "state": "inactive", "autostart": False}),
+    ("volume", {"pool": "attic", "name": "new", "capacity": "8 MiB"}),  # refused
+    ("pool_disk", {"name": "data", "state": "absent"}),
+    ("volume", {"pool": "data", "capacity": "8 MiB"}),  # refused
+    ("pool_logical", {"name": "guests", "state": "deleted", "allow": ["delete"]}),
+    ("volume", {"pool": "guests", "name": "web", "capacity": "8 MiB"}),  # refused
+]
+CLEAN = f"""
+for disk in {blank(0)} {blank(1)} {blank(2)} {blank(3)}; do wipefs --all --force $disk; done
+"""
+
+
+def played(host: Driven, folder: Path, tasks: list[tuple[str, Result]], check: bool) -> Any:
+    """What each task of a play answers."""
+    play = [
+        {
+            "hosts": "all",
+            "gather_facts": False,
+            "tasks": [
+                *(
+                    {
+                        f"poolwright.storage.{module}": options,
+                        "register": f"answer{number}",
+                        "ignore_errors": True,
+                    }
+                    for number, (module, options) in enumerate(tasks)
+                ),
+                {
+                    "ansible.builtin.copy": {
+                        "content": "{{ ["
+                        + ",".join(f"answer{number}" for number in range(len(tasks)))
+                        + "] | to_json }}",
+                        "dest": str(folder / "answers.json"),
+                        "mode": "0600",
+                    },
+                    "delegate_to": "localhost",
+                    "check_mode": False,
+                },
+            ],
+        }
+    ]
+    variables = host.host.variables()
+    hosts = {"all": {"hosts": {"one": variables, "localhost": {"ansible_connection": "local"}}}}
+    (folder / "hosts.yml").write_text(json.dumps(hosts), encoding="utf-8")
+    (folder / "play.yml").write_text(json.dumps(play), encoding="utf-8")
+    command = ["ansible-playbook", "-i", str(folder / "hosts.yml"), "--limit", "one"]
+    command += ["--check"] if check else []
+    done = subprocess.run(
+        [*command, str(folder / "play.yml")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads((folder / "answers.json").read_text(encoding="utf-8"))
+
+
+def same(foreseen: list[Result], done: list[Result]) -> None:
+    for number, (before, after) in enumerate(zip(foreseen, done, strict=True)):
+        assert before.get("failed", False) == after.get("failed", False), (number, before, after)
+        assert before.get("msg") == after.get("msg"), number
+        assert before["plan"] == after["plan"], number
+        assert before["changed"] == after["changed"], number
+        assert "_foreseen" not in before, number
+        assert "unforeseen" not in before, number
+
+
+def test_a_play_is_foreseen(each_host: Driven, tmp_path: Path) -> None:
+    host = each_host
+    host.sh(CLEAN)
+    before = host.drive("snapshot")
+    foreseen = played(host, tmp_path, NEW, check=True)
+    assert host.drive("snapshot") == before
+    done = played(host, tmp_path, NEW, check=False)
+    assert all(answer["changed"] for answer in done), done
+    same(foreseen, done)
+    before = host.drive("snapshot")
+    foreseen = played(host, tmp_path, GONE, check=True)
+    assert host.drive("snapshot") == before
+    same(foreseen, played(host, tmp_path, GONE, check=False))
