@@ -284,6 +284,13 @@ left:
   type: list
   elements: dict
   sample: []
+unforeseen:
+  description:
+    - Why it cannot be told what the task would do, because it builds on what tasks before it have only foreseen. See
+      R(the guide on check mode, ansible_collections.poolwright.storage.docsite.guide_check).
+  returned: in check mode, where that is the case
+  type: str
+  sample: what is on /dev/guests/web is not known before a task before this one is carried out
 """
 
 from ansible_collections.poolwright.storage.plugins.module_utils._pools.scsi import Scsi

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 import typing as t
+import zlib
 
 from ansible.module_utils import basic
 from ansible_collections.poolwright.storage.plugins.module_utils import _model, _plan, _run, _writer
@@ -228,6 +229,10 @@ def snapshot() -> list[str]:
     return [*entries(), *ends]
 
 
+def shown(_job: Task) -> list[str]:
+    return snapshot()
+
+
 def _disks(kinds: tuple[str, ...]) -> list[str]:
     """The disks but those that are mounted, to which the kernel writes by itself."""
     with open("/proc/self/mountinfo", encoding="utf-8") as table:
@@ -268,11 +273,11 @@ def _entry(path: str) -> str:
 
 
 def _ends(device: str) -> int:
-    """What signatures, tables and all of LVM's metadata are part of; the fastest of hashes."""
+    """What signatures, tables and all of LVM's metadata are part of, as a checksum."""
     with open(device, "rb", buffering=0) as file:
         first = file.read(1 << 20)
         file.seek(-(1 << 17), os.SEEK_END)
-        return hash(first + file.read(1 << 17))
+        return zlib.crc32(first + file.read(1 << 17))
 
 
 def shell(script: str) -> str:

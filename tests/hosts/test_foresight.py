@@ -109,13 +109,13 @@ def same(foreseen: list[Result], done: list[Result]) -> None:
 def test_a_play_is_foreseen(each_host: Driven, tmp_path: Path) -> None:
     host = each_host
     host.sh(CLEAN)
-    before = host.drive("snapshot")
+    before = host.drive("shown")
     foreseen = played(host, tmp_path, NEW, check=True)
-    assert host.drive("snapshot") == before
+    assert host.drive("shown") == before
     done = played(host, tmp_path, NEW, check=False)
     assert all(answer["changed"] for answer in done), done
     same(foreseen, done)
-    before = host.drive("snapshot")
+    before = host.drive("shown")
     foreseen = played(host, tmp_path, GONE, check=True)
-    assert host.drive("snapshot") == before
+    assert host.drive("shown") == before
     same(foreseen, played(host, tmp_path, GONE, check=False))

@@ -82,7 +82,7 @@ def filled(told: dict[str, t.Any]) -> dict[str, t.Any]:
 def plan(case: Case, task: dict[str, t.Any]) -> list[str]:
     """What the task would do, or why it would not."""
     try:
-        found = look({**case, "task": task}, FakeHost(case["host"]))
+        found = look({**case, "task": task, "foreseen": {}}, FakeHost(case["host"]))
     except (HostError, Refused) as refusal:
         return [str(refusal)]
     return [action.command for action in found.plan]

@@ -6,6 +6,8 @@
 A case is a task, a host (see fake_host.py; it can build on one of the file's hosts by name) and
 either the commands of its plan or a part of its refusal.  It can say what else is seen: fields of
 the definition that is kept, parts of the files that are written, warnings, and what it leaves.
+``foreseen`` is what tasks before it would leave, in check mode; where that is not enough to tell
+what comes, ``unforeseen`` says why.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils._host import Ho
 from ansible_collections.poolwright.storage.plugins.module_utils._model import Refused
 from ansible_collections.poolwright.storage.plugins.module_utils._plan import Action, guard
 from ansible_collections.poolwright.storage.plugins.module_utils._pools.all import BACKENDS
-from ansible_collections.poolwright.storage.plugins.module_utils._run import Look
+from ansible_collections.poolwright.storage.plugins.module_utils._run import Look, Unforeseen
 from ansible_collections.poolwright.storage.plugins.module_utils._writer import HARMLESS, Writer
 from ansible_collections.poolwright.storage.plugins.module_utils._xml import poolxml
 from ansible_collections.poolwright.storage.tests.unit.fake_host import FakeHost
@@ -96,6 +98,11 @@ def test_plan(case: Case) -> None:
         with pytest.raises((Refused, HostError)) as refusal:
             look(case, host)
         assert case["refused"] in str(refusal.value)
+        return
+    if "unforeseen" in case:
+        with pytest.raises(Unforeseen) as why:
+            look(case, host)
+        assert str(why.value) == case["unforeseen"]
         return
     found = look(case, host)
     assert [action.command for action in found.plan] == case["plan"]
