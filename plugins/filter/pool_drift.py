@@ -85,9 +85,7 @@ UNLISTED = "is there, and not in the variables"
 
 
 def pool_drift(results: t.Sequence[Said], found: Said, unlisted: bool = True) -> dict[str, t.Any]:
-    rows = [
-        _row(each["name"], [step["text"] for step in each["plan"]], each["msg"]) for each in results
-    ]
+    rows = [_row(each["name"], each["steps"], each["msg"]) for each in results]
     listed = {each["name"] for each in results}
     there = found.get("pools") or ()
     if unlisted:

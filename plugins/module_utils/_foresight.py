@@ -27,13 +27,15 @@ from ._xml import poolxml
 class Left:
     """What would be left of a pool.
 
-    ``xml`` is its definition, "" where it is forgotten, ``None`` where no task is about that.
+    ``xml`` is its definition, "" where it is forgotten, ``None`` where no task is about that, and
+    ``was`` what it was before it is left or stopped.
     ``given`` are the options of its type, ``made`` tells whether its storage is new, and so empty.
     ``volumes`` are those that would be made, changed or removed.  ``blank`` are the numbers of the
     devices that would hold nothing any more.  ``unknown`` says why nothing can be told of it.
     """
 
     xml: str | None = None
+    was: str = ""
     given: t.Mapping[str, t.Any] = field(default_factory=dict)
     autostart: bool = False
     active: bool = False
@@ -87,17 +89,25 @@ class Foresight:
         if left and left.volumes and backend.given.get("state") == "deleted":
             raise _later(f"what pool {name} holds")
         if left is None or left.xml is None:
-            self._devices(host, backend)
+            self._builds_on(host, backend)
             return backend.probe(host)
         seen = backend.foreseen(host) if left.made else backend.probe(host)
         if seen is None or not left.xml or (left.active and seen.active is False):
             raise _later(f"what pool {name} holds")
         return replace(seen, active=left.active if seen.active is not None else None)
 
-    def _devices(self, host: Reader, backend: Backend[t.Any]) -> None:
-        """Raises `Unforeseen` where a device would be made, or would be blank, by then."""
+    def _builds_on(self, host: Reader, backend: Backend[t.Any]) -> None:
+        """Raises `Unforeseen` where what a pool is made of, or holds, would be another by then."""
         if not self._pools:
             return
+        pool = backend.pool
+        for left in self._pools.values():
+            other = poolxml.parse(left.xml or left.was) if left.xml or left.was else None
+            mounted = other and other.type in ("fs", "netfs") and not left.made
+            if other and mounted and pool.path.startswith(f"{other.path}/"):
+                raise _later(f"what is in {other.path}")
+            if other and left.was and backend.leaving and _is_on(other, pool):
+                raise _later(f"what pool {pool.name} holds without pool {other.name}")
         paths = [*backend.pool.devices, *(backend.given.get("devices") or ())]
         folders = [poolxml.parse(left.xml).path for left in self._pools.values() if left.xml]
         blank = {number for left in self._pools.values() for number in left.blank}
@@ -133,6 +143,12 @@ class Foresight:
         """What the tasks after one on volumes are told, which would touch some."""
         left = self.of(name) or Left()
         return told(name, replace(left, volumes=[*left.volumes, *touched]))
+
+
+def _is_on(other: Pool, pool: Pool) -> bool:
+    """Whether a pool is made of volumes of another one, going by their names."""
+    folder = pool.devices[0] if pool.type == "disk" and pool.devices else f"{pool.path}/"
+    return any(path.startswith(folder) for path in (other.path, *other.devices))
 
 
 def _later(what: str) -> Unforeseen:

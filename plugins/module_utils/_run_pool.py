@@ -171,6 +171,7 @@ def _foreseen(
     given = {key: backend.given.get(key) for key in backend.options if key != "chap"}
     left = Left(
         xml=after,
+        was="" if wish.reaches else stored.xml,
         given={key: value for key, value in given.items() if value is not None},
         autostart=stored.autostart if wish.autostart is None else wish.autostart,
         active=wish.state == "active" or (wish.reaches and bool(stored.active or seen.active)),

@@ -32,7 +32,7 @@ NEW: list[tuple[str, Result]] = [
     ("pool_disk", {"name": "data", "device": blank(2)}),
     (
         "volumes",
-        {"pool": "data", "volumes": [{"capacity": "100 MiB"}, {"capacity": "100%FREE"}]},
+        {"pool": "data", "volumes": [{"capacity": "100 MiB"}, {"capacity": "200 MiB"}]},
     ),
     (
         "pool_fs",

@@ -79,9 +79,9 @@ def test_no_pools() -> None:
 
 
 STEP = {"text": "mount it", "command": "mount", "risk": ""}
-SAME: dict[str, t.Any] = {"name": "same", "plan": [], "msg": None}
-OTHER = {"name": "other", "plan": [STEP], "msg": None}
-BAD = {"name": "bad", "plan": [STEP], "msg": "Nothing was changed: no."}
+SAME: dict[str, t.Any] = {"name": "same", "steps": [], "msg": None}
+OTHER = {"name": "other", "steps": [STEP], "msg": None}
+BAD = {"name": "bad", "steps": [STEP], "msg": "Nothing was changed: no."}
 
 
 def test_drift() -> None:
