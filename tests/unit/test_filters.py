@@ -78,7 +78,7 @@ def test_no_pools() -> None:
     assert variables({"pools": [], "pools_list": []}) == "pools_list: []\n"
 
 
-STEP = {"text": "mount it", "command": "mount", "risk": ""}
+STEP = "mount it"
 SAME: dict[str, t.Any] = {"name": "same", "steps": [], "msg": None}
 OTHER = {"name": "other", "steps": [STEP], "msg": None}
 BAD = {"name": "bad", "steps": [STEP], "msg": "Nothing was changed: no."}
