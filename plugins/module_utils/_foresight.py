@@ -91,10 +91,17 @@ class Foresight:
         if left is None or left.xml is None:
             self._builds_on(host, backend)
             return backend.probe(host)
-        seen = backend.foreseen(host) if left.made else backend.probe(host)
+        seen = self._made(host, backend, left) if left.made else backend.probe(host)
         if seen is None or not left.xml or (left.active and seen.active is False):
             raise _later(f"what pool {name} holds")
         return replace(seen, active=left.active if seen.active is not None else None)
+
+    def _made(self, host: Reader, backend: Backend[t.Any], left: Left) -> t.Any:
+        """What a probe would see of a pool that a task before would make."""
+        options = {key: backend.given.get(key) for key in backend.options}
+        if any(value not in (None, left.given.get(key)) for key, value in options.items()):
+            return None
+        return type(backend)(poolxml.parse(left.xml or ""), left.given).foreseen(host)
 
     def _builds_on(self, host: Reader, backend: Backend[t.Any]) -> None:
         """Raises `Unforeseen` where what a pool is made of, or holds, would be another by then."""

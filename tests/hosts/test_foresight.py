@@ -17,7 +17,7 @@ NEW: list[tuple[str, Result]] = [
     ("pool_dir", {"name": "images", "path": "/srv/fresh/images", "mode": "0750"}),
     ("volumes", {"pool": "images", "volumes": [{"name": "a", "capacity": "8 MiB"}]}),
     ("volume", {"pool": "images", "name": "b", "capacity": "1 GiB", "format": "qcow2"}),
-    ("pool_dir", {"name": "images", "path": "/srv/fresh/images", "mode": "0700"}),
+    ("pool_dir", {"name": "images", "path": "/srv/fresh/images", "mode": "0750"}),  # the same
     ("pool_logical", {"name": "guests", "devices": [blank(0), blank(1)]}),
     (
         "volumes",
@@ -113,7 +113,7 @@ def test_a_play_is_foreseen(each_host: Driven, tmp_path: Path) -> None:
     foreseen = played(host, tmp_path, NEW, check=True)
     assert host.drive("shown") == before
     done = played(host, tmp_path, NEW, check=False)
-    assert all(answer["changed"] for answer in done), done
+    assert [number for number, answer in enumerate(done) if not answer["changed"]] == [3], done
     same(foreseen, done)
     before = host.drive("shown")
     foreseen = played(host, tmp_path, GONE, check=True)
