@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measures what a fleet costs its controller, on hosts that are namespaces of this machine.
 
-Each host is an sshd with an /etc, a /run and a /srv of its own, so that there are directories and
-files only.  It has one pool of the type dir with raw volumes, made in two ways: by a task for the
-pool and one for its volumes, and by a loop with a task for each thing that is made.  Needs root,
-openssh-server, python3-lxml, ansible on the path and the collection where
+Each host is an sshd with an /etc, a /run, a /srv and a home of its own, so that there are
+directories and files only.  It has one pool of the type dir with raw volumes, made in two ways: by
+a task for the pool and one for its volumes, and by a loop with a task for each thing that is made.
+Needs root, openssh-server, python3-lxml, ansible on the path and the collection where
 ANSIBLE_COLLECTIONS_PATH says.
 
     python benchmark_fleet.py [HOSTS...]
@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -41,6 +40,7 @@ mount -t tmpfs -o size=32M tmpfs /run
 mkdir -p /run/sshd /run/upper /run/work
 mount -t overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work overlay /etc
 mount -t tmpfs -o size=32M tmpfs /srv
+mount -t tmpfs -o size=32M tmpfs ~
 exec /usr/sbin/sshd -D -f "$1" -o ListenAddress="$2"
 """
 SSHD = """
@@ -113,9 +113,7 @@ def hosts(count: int, folder: Path) -> Iterator[Path]:
         yield inventory
     finally:
         for each in running:
-            children = Path(f"/proc/{each.pid}/task/{each.pid}/children")
-            for child in children.read_text(encoding="ascii").split():
-                os.kill(int(child), signal.SIGTERM)  # with it ends all that it has begun
+            each.kill()  # --kill-child ends the sshd, and with it all that it has begun
         for each in running:
             each.wait()
 
