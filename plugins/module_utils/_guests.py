@@ -41,6 +41,13 @@ def needs(host: Reader) -> dict[str, tuple[str, ...]]:
     return {path: tuple(dict.fromkeys(words)) for path, words in found.items()}
 
 
+def mountable(host: Reader) -> list[Pool]:
+    """The pools of file systems, mounted or not, in which guests can have their files."""
+    names = {name for folder in POOLS for name in host.names(folder) or [] if name.endswith(".xml")}
+    pools = (_pool(host, name[: -len(".xml")]) for name in sorted(names))
+    return [pool for pool in pools if pool and pool.type == "fs"]
+
+
 def _guests(host: Reader) -> t.Iterator[domainxml.Guest]:
     folders = [f"{_SNAPSHOTS}/{name}" for name in host.names(_SNAPSHOTS) or []]
     for folder in (*_GUESTS, *folders):

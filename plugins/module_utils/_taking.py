@@ -193,9 +193,15 @@ class _Room:
             yield from self._at(path, Use(words))
 
     def _said_of_guests(self) -> t.Iterator[tuple[t.Any, Use]]:
-        for path, uses in _guests.needs(self.host).items():
+        needs = _guests.needs(self.host)
+        pools = _guests.mountable(self.host) if needs else []
+        for path, uses in needs.items():
+            # Of a file system that is not mounted, nothing but the path tells what is on it.
+            on = [pool for pool in pools if path.startswith(f"{pool.path}/")]
             for words in uses:
                 yield from self._at(path, Use(words, defined=True))
+                below = Use(f"below {path}, which is {words}", idle=True, defined=True)
+                yield from ((key, below) for pool in on for key in self._devices(pool))
 
     def _at(self, path: str, use: Use) -> t.Iterator[tuple[t.Any, Use]]:
         """A use of whatever is at a path that somebody has written down."""
