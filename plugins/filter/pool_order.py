@@ -76,11 +76,11 @@ def pool_order(pools: t.Sequence[Pool]) -> list[Pool]:
 
 def _waits(pool: Pool, other: Pool) -> bool:
     """Whether a pool comes behind another one."""
-    leaves, left = (each.get("state") in _LEAVING for each in (pool, other))
-    if left:
+    if other.get("state") in _LEAVING:
         # What leaves goes before what it lives on; whoever stays on it tells so itself.
-        return _lives_on(other, pool)
-    return not leaves and _lives_on(pool, other)
+        upper, lower = other, pool
+        return _lives_on(upper, lower)
+    return pool.get("state") not in _LEAVING and _lives_on(pool, other)
 
 
 def _lives_on(pool: Pool, other: Pool) -> bool:

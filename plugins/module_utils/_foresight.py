@@ -66,6 +66,12 @@ class Foresight:
         active = left.active if registry.daemon else None
         return Stored(pool, left.xml, left.autostart, active, secret=stored.secret)
 
+    def names(self, host: Reader, registry: Registry) -> list[str]:
+        """The names of all pools that would be defined."""
+        told = {name: left.xml for name, left in self._pools.items() if left.xml is not None}
+        known = [name for name in registry.names(host) if name not in told]
+        return sorted([*known, *(name for name, xml in told.items() if xml)])
+
     def others(self, host: Reader, registry: Registry, name: str) -> list[Pool]:
         """All other pools, as they would be."""
         known = {each for each, left in self._pools.items() if left.xml is not None}

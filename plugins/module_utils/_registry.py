@@ -244,9 +244,9 @@ def find(host: Reader, libvirt: str, uri: str) -> Registry:
     return Files()
 
 
-def unknown(host: Reader, registry: Registry, name: str) -> str:
-    """What is told of a pool that is not defined."""
-    there = ", ".join(registry.names(host))
+def unknown(names: t.Sequence[str], name: str) -> str:
+    """What is told of a pool that is not defined, and which are."""
+    there = ", ".join(names)
     known = f"Defined are: {there}." if there else "None is defined."
     return f"Nothing was changed: no pool {name!r} is defined on this host. {known}"
 

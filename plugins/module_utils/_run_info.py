@@ -63,7 +63,7 @@ def run_volume_info() -> None:
         registry = _registry.find(host, module.params["libvirt"], module.params["libvirt_uri"])
         stored = registry.look(host, pool)
         if stored.pool is None:
-            raise Refused(_registry.unknown(host, registry, pool))
+            raise Refused(_registry.unknown(registry.names(host), pool))
         backend, seen = _probe(host, stored.pool)
         seen = _with_secrets(host, registry, stored.pool, seen)
         rows = _volumes(module, backend, seen)

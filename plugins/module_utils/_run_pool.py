@@ -51,8 +51,8 @@ def _look(
     stored = before.stored(host, registry, name)
     others = before.others(host, registry, name)
     _same(kind, params, stored, others)
-    unknown = partial(_registry.unknown, host, registry, name)
-    params, wish = _new_but_inactive(kind, params, wish, stored, unknown)
+    names = partial(before.names, host, registry)
+    params, wish = _new_but_inactive(kind, params, wish, stored, names)
     if stored.pool is None and not wish.reaches:
         steps = registry.stop(name) if stored.active else iter(())
         return Look(tuple(steps), {"pool": None})
@@ -99,7 +99,7 @@ def _new_but_inactive(
     params: _options.Params,
     wish: _lifecycle.Wish,
     stored: Stored,
-    unknown: t.Callable[[], str],
+    names: t.Callable[[], t.Sequence[str]],
 ) -> tuple[_options.Params, _lifecycle.Wish]:
     """The task and its wish where a pool is to be inactive and is not defined: it is made so."""
     if wish.state != "inactive" or stored.pool or stored.active:
@@ -107,7 +107,8 @@ def _new_but_inactive(
     missing = [key for key in kind.required if params[key] is None]
     if missing or all(params[key] is None for key in kind.options):
         what = " and ".join(missing) or "its options"
-        raise Refused(f"{unknown()} To define it and leave it inactive, give {what} as well.")
+        unknown = _registry.unknown(names(), params["name"])
+        raise Refused(f"{unknown} To define it and leave it inactive, give {what} as well.")
     return {**params, "state": "present"}, replace(wish, state="present", stopped=True)
 
 

@@ -226,9 +226,9 @@ def active_pool(
     With ``users`` it is looked at who uses them.
     """
     if pool is None:
+        unknown = _registry.unknown(before.names(host, registry), name)
         raise Refused(
-            f"{_registry.unknown(host, registry, name)} Define it with the module of its type "
-            "first, for example pool_dir."
+            f"{unknown} Define it with the module of its type first, for example pool_dir."
         )
     backend = pools.backend(pool, before.given(name))
     seen: Seen = before.probe(host, backend)

@@ -162,7 +162,7 @@ class FakeHost(Reader):
 
     def _put_guests(self) -> None:
         for path, text in self._get("guests").items():
-            folder, _, name = path.rpartition("/")
+            folder, name = path.rpartition("/")[::2]
             self.files[path] = text
             self.folders.setdefault(folder, []).append(name)
             self.folders.setdefault(SNAPSHOTS, [])

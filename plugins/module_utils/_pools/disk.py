@@ -161,7 +161,7 @@ class Disk(Backend[SeenDisk]):
         device = block.find(host, self._device)
         if device is None or not partitions.fresh(device, self._label, block.sector(host, device)):
             return None
-        return SeenDisk("ready", device=device, mapped=folder(host, device) == MAPS)
+        return SeenDisk(state="ready", device=device, mapped=folder(host, device) == MAPS)
 
     def fit(self, seen: SeenDisk) -> None:
         if seen.root:

@@ -156,7 +156,7 @@ class Logical(Backend[SeenGroup]):
         size, name = sum(frees.values()), self.pool.source
         numbers = {device.number: device.path for device in members}
         group = lvm.Group("", name, size, size, extent, True, numbers, (), (), (), frees=frees)
-        return SeenGroup("ready", capacity=size, available=size, group=group, members=members)
+        return SeenGroup(state="ready", capacity=size, available=size, group=group, members=members)
 
     def _new(self, host: Reader, found: lvm.Found, seen: SeenGroup) -> SeenGroup:
         """What can be told of devices that are no members."""

@@ -261,8 +261,7 @@ def number(host: Reader, path: str) -> str:
 
 def filesystem(device: Device) -> int:
     """The number that files of a file system on a device have as theirs, as stat writes it."""
-    major, _, minor = device.number.partition(":")
-    high, low = int(major), int(minor)
+    high, low = map(int, device.number.split(":"))
     return high << 8 & 0xFFF00 | high >> 12 << 44 | low & 0xFF | low >> 8 << 20
 
 
