@@ -184,6 +184,8 @@ def docs(session: nox.Session) -> None:
     with (site / "conf.py").open("a", encoding="utf-8") as conf:
         # What is not ours is on other sites, and their lists of labels need a network.
         conf.write("extensions.remove('sphinx.ext.intersphinx')\n")
+        conf.write("title = html_short_title = project = 'poolwright.storage'\n")
+        conf.write("copyright = 'poolwright.storage contributors'\n")
         ours = r"ansible_collections\.poolwright\.storage\."
         conf.write(f"nitpick_ignore_regex = [('.*', r'(?!{ours}).*')]\n")
     session.run("bash", str(site / "build.sh"), env={**env, "NO_COLOR": "1"}, external=True)

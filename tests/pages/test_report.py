@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,17 +14,17 @@ from typing import TYPE_CHECKING
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from fleet import ODD, fleet
-from playwright.sync_api import Browser, Page, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
 
 TEMPLATE = Path(__file__).parents[2] / "playbooks/templates/report.html.j2"
 VARIABLES = {
     "report_time": "2026-11-26 12:00 UTC",
     "report_page": "{{ report_hosts | poolwright.storage.pool_report }}",
 }
-QUIET = ["--no-first-run", "--disable-background-networking", "--disable-component-update"]
 HOSTS = 200
 
 
@@ -42,17 +41,6 @@ def written(folder: Path, hosts: int) -> Path:
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     return written(tmp_path_factory.mktemp("report"), HOSTS).as_uri()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    root = os.geteuid() == 0  # which has no sandbox
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=QUIET, chromium_sandbox=not root
-        )
-        yield running
-        running.close()
 
 
 @pytest.fixture
