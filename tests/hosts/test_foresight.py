@@ -8,7 +8,7 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from conftest import Driven, Result, blank
+from conftest import Driven, Result, blank, task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,8 +49,17 @@ GONE: list[tuple[str, Result]] = [
     ("pool_logical", {"name": "guests", "state": "deleted", "allow": ["delete"]}),
     ("volume", {"pool": "guests", "name": "web", "capacity": "8 MiB"}),  # refused
 ]
+LEFT = [
+    task("pool_dir", name="images", state="deleted", allow=["delete"]),
+    task("pool_fs", name="attic", state="deleted", allow=["delete"]),
+]
 CLEAN = f"""
-for disk in {blank(0)} {blank(1)} {blank(2)} {blank(3)}; do wipefs --all --force $disk; done
+for disk in {blank(0)} {blank(1)} {blank(2)} {blank(3)}; do
+    blkdiscard --force $disk
+    blockdev --rereadpt $disk
+done
+udevadm settle
+rm -rf /srv/fresh
 """
 
 
@@ -119,3 +128,5 @@ def test_a_play_is_foreseen(each_host: Driven, tmp_path: Path) -> None:
     foreseen = played(host, tmp_path, GONE, check=True)
     assert host.drive("shown") == before
     same(foreseen, played(host, tmp_path, GONE, check=False))
+    host.tasks(*LEFT)
+    host.sh(CLEAN)
