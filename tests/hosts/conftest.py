@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE.parent / "lab"))
 from poolwright_lab import Host, LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 SERVE = (HERE.parent / "lab" / "serve.sh").read_text(encoding="utf-8")
 TARGET = "iqn.2026-01.org.example:luns"  # which SERVE offers, beside NFS /exports/nfs
@@ -159,11 +159,24 @@ def _hosts() -> Iterator[Hosts]:
         hosts.destroy()
 
 
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    # The session counts too late: where tests may run once more, only after the teardown.
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
 @pytest.fixture
 def hosts(_hosts: Hosts, request: pytest.FixtureRequest) -> Iterator[Hosts]:
-    failed = request.session.testsfailed
+    request.node.stash[FAILED] = False
     yield _hosts
-    if request.session.testsfailed > failed:
+    if request.node.stash[FAILED]:
         _hosts.destroy()
 
 

@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import typing as t
 
 import pytest
+
+# Where the controller's half of Ansible is installed, its modules import it when they first run,
+# and that import asks ldconfig: do it before commands are refused.
+if importlib.util.find_spec("jinja2"):
+    importlib.import_module("ansible.utils.display")
 
 
 @pytest.fixture(autouse=True)
