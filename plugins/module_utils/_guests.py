@@ -23,6 +23,7 @@ _GUESTS = (
     *("/etc/libvirt/lxc", "/run/libvirt/lxc"),
 )
 _SNAPSHOTS = "/var/lib/libvirt/qemu/snapshot"
+_BY_PATH = "/dev/disk/by-path"
 _LIMIT = 16 << 20  # characters; the state of a guest with many devices is long
 
 
@@ -61,13 +62,30 @@ def _guests(host: Reader) -> t.Iterator[domainxml.Guest]:
 
 def _paths(host: Reader, disk: domainxml.Disk) -> t.Iterator[str]:
     """Where a disk is; nowhere, where it is of a pool that nobody knows."""
-    if disk.volume:
+    if disk.lun:
+        names = host.names(f"/sys/bus/scsi/devices/{disk.lun}/block") or []
+        yield from (f"/dev/{name}" for name in names)
+    elif disk.volume:
         pool = _pool(host, disk.pool)
-        yield from (f"{path}/{disk.volume}" for path in [pool.path if pool else ""] if path)
-        return
-    yield disk.path
+        yield from _volume(host, pool, disk.volume) if pool and pool.path else ()
+    else:
+        yield from _names(disk.path)
+
+
+def _volume(host: Reader, pool: Pool, name: str) -> t.Iterator[str]:
+    lun = re.fullmatch(r"unit:\d+:\d+:(\d+)", name)
+    if pool.type == "iscsi" and pool.devices and lun:
+        ending = f"-iscsi-{pool.devices[0]}-lun-{lun[1]}"
+        links = host.names(_BY_PATH) or []
+        yield from (f"{_BY_PATH}/{link}" for link in links if link.endswith(ending))
+    else:
+        yield f"{pool.path}/{name}"
+
+
+def _names(path: str) -> t.Iterator[str]:
+    yield path
     # An inactive logical volume has no device, and so must be known by its name.
-    mapped = re.fullmatch(r"/dev/mapper/((?:[^-]|--)+)-((?:[^-]|--)+)", disk.path)
+    mapped = re.fullmatch(r"/dev/mapper/((?:[^-]|--)+)-((?:[^-]|--)+)", path)
     if mapped:
         yield "/dev/" + "/".join(part.replace("--", "-") for part in mapped.groups())
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass
 
@@ -13,21 +14,22 @@ from . import tree
 
 # A status of a guest that runs, and a snapshot, hold a whole definition of a guest.
 _GUESTS = ("domain", "inactiveDomain")
-# Files that a guest boots from
-_BOOT = ("loader", "nvram", "kernel", "initrd", "dtb")
+# Elements whose text is a path: of files that a guest boots from, and of a device that it is given
+_PATHS = ("loader", "nvram", "kernel", "initrd", "dtb", "block")
 
 
 @dataclass(frozen=True)
 class Disk:
-    """A path and the format that it is read as, or the name of a ``volume`` in a ``pool``.
+    """A path and the format that it is read as, the name of a ``volume`` in a ``pool``, or a LUN.
 
-    The format is "" of what holds no image.
+    The format is "" of what holds no image.  ``lun`` is a SCSI address, such as 2:0:0:1.
     """
 
     path: str = ""
     format: str = ""
     pool: str = ""
     volume: str = ""
+    lun: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def parse(text: str, limit: int = tree.LIMIT) -> Guest | None:
 
 def _disks(guest: tree.Node) -> t.Iterator[Disk]:
     for node in _all(guest):
-        if node.tag in _BOOT and node.text.strip().startswith("/"):
+        if node.tag in _PATHS and node.text.strip().startswith("/"):
             yield Disk(node.text.strip())
         format = node.get("type", "driver") or node.get("type", "format")
         for source in node.all("source"):
@@ -57,9 +59,14 @@ def _disks(guest: tree.Node) -> t.Iterator[Disk]:
                 path = path or source.get(attribute)
             if volume or path.startswith("/"):
                 yield Disk(path, format, source.get("pool"), volume)
+            adapter = re.fullmatch(r"scsi_host(\d+)", source.get("name", "adapter"))
+            if adapter:
+                parts = (source.get(part, "address") for part in ("bus", "target", "unit"))
+                yield Disk(lun=":".join((adapter[1], *parts)))
 
 
 def _all(node: tree.Node) -> t.Iterator[tree.Node]:
     yield node
     for child in node.children:
-        yield from _all(child)
+        if child.tag != "metadata":  # which is somebody else's
+            yield from _all(child)
