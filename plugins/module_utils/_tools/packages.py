@@ -49,9 +49,9 @@ _PROGRAMS = {
 # What the role host installs.
 _ROLES = frozenset(
     [
-        *("cifs-utils", "dosfstools", "e2fsprogs", "fdisk", "libvirt-clients", "lvm2", "mount"),
-        *("multipath-tools", "nfs-common", "open-iscsi", "parted", "qemu-utils", "util-linux"),
-        *("thin-provisioning-tools", "xfsprogs", "xorriso"),
+        *("cifs-utils", "dosfstools", "e2fsprogs", "fdisk", "glusterfs-client", "kpartx"),
+        *("libvirt-clients", "lvm2", "mount", "multipath-tools", "nfs-common", "open-iscsi"),
+        *("parted", "qemu-utils", "thin-provisioning-tools", "util-linux", "xfsprogs", "xorriso"),
     ]
 )
 PACKAGES = {program: package for package, all_ in _PROGRAMS.items() for program in all_.split()}
