@@ -11,11 +11,12 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from conftest import thorough
+from conftest import Driven, thorough
 from poolwright_lab import Host, paths
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs/docsite/rst/guide_molecule.rst"
+BEGINNING = ROOT / "docs/docsite/rst/getting_started.rst"
 
 
 def run(*command: str, home: Path, role: str = "") -> str:
@@ -78,6 +79,30 @@ def test_links(empty: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
     assert links
     assert not [link for link in links if not (installed / link).exists()]
+
+
+@thorough
+def test_getting_started(empty: Path, plain_host: Driven) -> None:
+    """The three files of the guide, with a host of the lab for the one that they name."""
+    text = BEGINNING.read_text(encoding="utf-8")
+    blocks = re.findall(r":caption: (\S+)\n\n((?:   .*\n|\n)+)", text)
+    files = {name: textwrap.dedent(block).strip() for name, block in blocks}
+    assert len(files) == 3
+    reached = plain_host.host.variables()
+    told = " ".join(f"{key}={str(value)!r}" for key, value in reached.items())
+    files["hosts.ini"] = files["hosts.ini"].replace("kvm1.example.org", f"kvm1.example.org {told}")
+    user = empty / "beginner"
+    for name, block in files.items():
+        (user / name).parent.mkdir(parents=True, exist_ok=True)
+        (user / name).write_text(f"{block}\n", encoding="utf-8")
+    play = ("ansible-playbook", "-i", "hosts.ini", "storage.yml")
+    foreseen = run(*play, "--check", home=empty, role=user.name)
+    assert "create volume group guests" in foreseen
+    plain_host.sh("test ! -e /srv/images && test ! -e /dev/guests")
+    done = run(*play, home=empty, role=user.name)
+    assert "create volume group guests" in done
+    plain_host.sh("test -f /srv/images/web1.qcow2 && test -b /dev/guests/db1")
+    assert " changed=0 " in run(*play, home=empty, role=user.name)
 
 
 @thorough
