@@ -35,9 +35,11 @@ MARK = f"poolwright.storage fills this partition: {UNFINISHED}"
 # Commands that only look, by how they begin.
 READING = (
     ("dmsetup", "status"),
+    ("dumpe2fs", "-h"),
     ("iscsiadm", "--mode", "discovery", "--type", "sendtargets", "--op", "nonpersistent"),
     ("lsattr", "-d"),
     ("lvm", "fullreport"),
+    ("lvm", "pvs"),
     ("lvm", "systemid"),
     ("lvm", "version"),
     ("modprobe", "--dry-run"),
@@ -47,6 +49,7 @@ READING = (
     ("udevadm", "settle"),  # waits
     ("virsh", "--readonly"),
     ("wipefs", "--no-act"),
+    ("xfs_growfs", "-n"),
 )
 
 ZEROS = "zeros"  # what `Reader.ends` answers where there is nothing else at either end

@@ -49,6 +49,7 @@ OWNERSHIP: Spec = {
     "owner": {"type": "str"},
     "group": {"type": "str"},
 }
+GROW_TO_FILL: Spec = {"grow_to_fill": {"type": "bool"}}
 PERMISSIONS: Spec = {**OWNERSHIP, "label": {"type": "str"}}
 # The file name NAME.xml.new must fit into the 255 bytes that file systems allow.
 LONGEST_NAME = 247

@@ -56,6 +56,13 @@ options:
       - xfs
       - ocfs2
       - vmfs
+  grow_to_fill:
+    description:
+      - Whether the file system fills its device, when that has become larger by 16 MiB or more.
+      - It grows while it is mounted. C(ext3), C(ext4) and C(xfs) can; of another one the task says so.
+      - The device itself is not made larger. A logical volume or partition grows with O(poolwright.storage.volume#module:capacity).
+      - If it is not given, nothing grows.
+    type: bool
   mount_options:
     description:
       - Options of the C(mount) command (see C(man 8 mount)), one an item, after V(nodev), V(nosuid) and V(noexec), which libvirt always sets.
@@ -66,6 +73,7 @@ options:
 requirements:
   - mount, umount and wipefs (Debian C(mount), C(util-linux))
   - the C(mkfs) of the format (Debian C(e2fsprogs), C(xfsprogs), C(dosfstools), …) to make a file system
+  - dumpe2fs and resize2fs (Debian C(e2fsprogs)) or xfs_growfs (C(xfsprogs)) for O(grow_to_fill)
   - qemu-img (Debian C(qemu-utils)) to make qcow2 volumes
 notes:
   - O(mode), O(owner) and O(group) are those of the mounted file system's root directory.
@@ -92,6 +100,11 @@ EXAMPLES = r"""
     path: /srv/attic
     mount_options: [noatime]
     mode: '0700'
+
+- name: The disk has become larger, and so does the file system
+  poolwright.storage.pool_fs:
+    name: attic
+    grow_to_fill: true
 
 - name: The file system is unmounted until further notice
   poolwright.storage.pool_fs:

@@ -42,6 +42,11 @@ options:
         4 MiB.
       - The group's extents never change after that, and the option is not looked at.
     type: str
+  grow_to_fill:
+    description:
+      - Whether the group takes what its devices have got, when they have become larger by an extent or more.
+      - If it is not given, it does not.
+    type: bool
 requirements:
   - lvm2
   - wipefs (Debian C(util-linux))
@@ -66,6 +71,11 @@ EXAMPLES = r"""
     devices:
       - /dev/disk/by-id/scsi-35000c500a0000000
       - /dev/disk/by-id/scsi-35000c500a0000001
+
+- name: The disks have become larger, and so does the group
+  poolwright.storage.pool_logical:
+    name: guests
+    grow_to_fill: true
 
 - name: A third disk makes it larger
   poolwright.storage.pool_logical:

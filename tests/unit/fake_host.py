@@ -7,7 +7,8 @@ What a case can say:
 
 disks       path: {number, size, dirt: [types], noise, swap, holders: {name: dm uuid}, parts: {…},
             taken: whether the kernel gives it to nobody else, integers: {place: value}, sector,
-            places: where signatures are, if not at the start}
+            places: where signatures are, if not at the start, superblock: what dumpe2fs tells,
+            used: the bytes that LVM has of it, metadata_at_end: of LVM}
 groups      name: {devices, size, free, missing, autoactivation, volumes: {name: {size, …}}}, with
             name, uuid, exported, system_id, lock_type, frees (by device), most_volumes,
             most_devices where they matter; a volume with segtype, areas, role, attr, origin, tags,
@@ -39,6 +40,7 @@ addresses   name of a server: its addresses
 exports     what showmount tells of a server
 targets     what iscsiadm tells of the targets of a server
 secrets     uuid: {usage, value} of secrets that libvirtd has
+xfs         path: what xfs_growfs tells of the file system at it
 multipath   what dmsetup tells of multipath maps
 
 A disk's ``table`` is what parted prints of it, ``types`` are the partition types by first sector.
@@ -439,6 +441,9 @@ class FakeHost(Reader):
         answers: dict[tuple[str, ...], t.Callable[..., str]] = {
             ("wipefs", "--no-act"): self._wipefs,
             ("lvm", "fullreport"): self._lvm,
+            ("lvm", "pvs"): self._pvs,
+            ("dumpe2fs", "-h"): lambda path: str(self._disk(path)["superblock"]),
+            ("xfs_growfs", "-n"): lambda path: str(self.said["xfs"][path]),
             ("lvm", "version"): lambda: f"  LVM version: {self.said.get('lvm') or '2.03.16'}(2)\n",
             ("lvm", "systemid"): lambda: f"  system ID: {self.said.get('system_id') or ''}\n",
             ("virsh", "--readonly"): self._virsh,
@@ -536,6 +541,22 @@ class FakeHost(Reader):
             {**self._device(path), "pv_free": str(free), "pv_allocatable": "allocatable"}
             for path, free in zip([first, *rest], frees)
         ]
+
+    def _pvs(self, *words: str) -> str:
+        name = words[-1].partition("=UUID-")[2]
+        rows = [
+            {"pv_name": path, "pe_start": str(1 << 20), "pv_mda_count": "1", **self._sizes(path)}
+            for path in self._get("groups")[name]["devices"]
+        ]
+        return json.dumps({"report": [{"pv": rows}]})
+
+    def _sizes(self, path: str) -> dict[str, str]:
+        disk = self._disk(path)
+        return {
+            "dev_size": str(disk.get("size", 2 * GIB)),
+            "pv_size": str(disk.get("used", 2 * GIB - EXTENT)),
+            **({"pv_mda_count": "2"} if disk.get("metadata_at_end") else {}),
+        }
 
     def _virsh(self, *words: str) -> str:
         daemon, defined = self._get("daemon"), sorted(self._get("pools"))

@@ -62,8 +62,8 @@ TASKS: t.Mapping[str, t.Sequence[t.Mapping[str, t.Any]]] = {
         },
     ],
 }
-# What LVM and open-iscsi keep, and libvirt has no word for.
-ELSEWHERE = {"logical": {"devices", "extent_size"}}
+# What LVM keeps, or nobody, and libvirt has no word for.
+ELSEWHERE = {"fs": {"grow_to_fill"}, "logical": {"devices", "extent_size", "grow_to_fill"}}
 ROWS = [(kind, number) for kind, tasks in TASKS.items() for number in range(len(tasks))]
 
 

@@ -41,6 +41,7 @@ class SeenFileSystem(Seen):
     """``mount`` is the one at the path, ``node`` its root, ``place`` what it is by number.
 
     ``inside`` are the root's entries, ``whole`` tells whether they are all of the file system.
+    ``room`` are the bytes of the device behind the file system, where it is to fill them.
     ``real`` is the path without symbolic links, ``there`` the kind of thing at it.  ``rehearsed``
     is what the tool that would make the file system says against it, ``tool`` tells if there is
     one.
@@ -52,6 +53,7 @@ class SeenFileSystem(Seen):
     place: Place | None = None
     inside: tuple[str, ...] = ()
     whole: bool = False
+    room: int = 0
     unit: units.Unit = field(default_factory=units.Unit)
     tool: bool = False
     rehearsed: str = ""
@@ -67,10 +69,15 @@ class Fs(Backend[SeenFileSystem]):
         "path": {"type": "path"},
         "format": {"type": "str", "choices": FORMATS},
         "mount_options": {"type": "list", "elements": "str"},
+        **_options.GROW_TO_FILL,
         **_options.PERMISSIONS,
     }
     required = ("device", "path")
     formatted = True
+
+    def __init__(self, pool: Pool, given: t.Mapping[str, t.Any], kept: Pool | None = None) -> None:
+        super().__init__(pool, given, kept)
+        self._fills = bool(given.get("grow_to_fill"))  # which is a question more
 
     @classmethod
     def define(cls, host: Reader, params: t.Mapping[str, t.Any], pool: Pool) -> Pool:
@@ -90,6 +97,12 @@ class Fs(Backend[SeenFileSystem]):
         yield from _options.path_faults(params, "path")
         yield from _options.permission_faults(params)
         yield from _options.mount_option_faults(params)
+        format = params.get("format")
+        if params.get("grow_to_fill") and format not in (None, "auto", *fs.GROWING):
+            yield (
+                f"grow_to_fill: a file system of format {format} does not grow, only one of "
+                f"{', '.join(fs.GROWING)}"
+            )
 
     def described(self, host: Reader, seen: SeenFileSystem | None) -> t.Mapping[str, t.Any]:
         pool, mount = self.pool, seen.mount if seen and seen.active else None
@@ -139,8 +152,18 @@ class Fs(Backend[SeenFileSystem]):
             path_empty=not host.names(path),
         )
         if seen.active and mount:
-            return self._mounted(host, seen, mount)
-        return self._unmounted(host, seen, block.seen(host, device)) if device else seen
+            seen = self._mounted(host, seen, mount)
+        elif device:
+            seen = self._unmounted(host, seen, block.seen(host, device))
+        return self._with_room(host, seen)
+
+    def _with_room(self, host: Reader, seen: SeenFileSystem) -> SeenFileSystem:
+        device, mount = seen.device, seen.mount if seen.active else None
+        if not self._fills or seen.state != "ready" or not device:
+            return seen
+        kind = mount.format if mount else fs.kernel_name(self.pool.format)
+        size = fs.size(host, kind, device, self.pool.path if mount else "")
+        return replace(seen, room=device.size - size if size else 0)
 
     def foreseen(self, host: Reader) -> SeenFileSystem | None:
         device = block.find(host, self._device)
@@ -269,6 +292,12 @@ class Fs(Backend[SeenFileSystem]):
             place = 0 if "ro" in seen.mount.options else len(steps)
             steps.insert(place, fs.remount(self.pool.path, self.pool.mount_options))
         yield from steps
+        yield from self._grow(seen)
+
+    def _grow(self, seen: SeenFileSystem) -> Steps:
+        if seen.device and seen.room >= fs.LEAST_ROOM:
+            kind = seen.mount.format if seen.mount else fs.kernel_name(self.pool.format)
+            yield fs.grow(kind, seen.device, self.pool.path)
 
     def without(self, seen: SeenFileSystem, left: SeenFileSystem) -> SeenFileSystem:
         if left.active and left.mount == seen.mount:
@@ -286,6 +315,7 @@ class Fs(Backend[SeenFileSystem]):
         yield fs.mount(self._device, self.pool.path, kind, options, claims=claims)
         # Those of the file system's root, which nobody has seen before it is mounted.
         yield from files.permissions(self.pool.path, self.permissions, Permissions())
+        yield from self._grow(seen)
 
     def stop(self, seen: SeenFileSystem, daemon: bool) -> Steps:
         if seen.place:

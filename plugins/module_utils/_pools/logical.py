@@ -30,6 +30,7 @@ class SeenGroup(Seen):
     ``named`` are those that the task names, by that name; ``None`` is one that is not there.
     ``sectors`` are the sizes of all their sectors, by number.  ``taken`` tells that something else
     has the place of the group in /dev.  ``unnamed`` are volumes that an interrupted run left.
+    ``roomy`` are members that have become larger, where the group is to fill them.
     """
 
     group: lvm.Group | None = None
@@ -38,6 +39,7 @@ class SeenGroup(Seen):
     sectors: t.Mapping[str, int] = field(default_factory=dict)
     taken: bool = False
     unnamed: tuple[Volume, ...] = ()
+    roomy: tuple[str, ...] = ()
 
     @property
     def added(self) -> list[Device]:
@@ -52,6 +54,7 @@ class Logical(Backend[SeenGroup]):
         "devices": {"type": "list", "elements": "path"},
         "volume_group": {"type": "str"},
         "extent_size": {"type": "str"},
+        **_options.GROW_TO_FILL,
     }
 
     @classmethod
@@ -85,6 +88,7 @@ class Logical(Backend[SeenGroup]):
         super().__init__(pool, given, kept)
         # The definition does not tell them, and LVM only those that are members.
         self._devices: tuple[str, ...] = tuple(given.get("devices") or ())
+        self._fills = bool(given.get("grow_to_fill"))  # which is a question more
 
     def described(self, host: Reader, seen: SeenGroup | None) -> t.Mapping[str, t.Any]:
         pool, group = self.pool, seen.group if seen else None
@@ -142,6 +146,7 @@ class Logical(Backend[SeenGroup]):
             allocation=group.size - group.free,
             volumes=tuple(v for v in volumes if v not in unnamed),
             unnamed=unnamed,
+            roomy=lvm.roomy(host, group) if self._fills else (),
             warnings=tuple(self._warnings(group, volumes)),
         )
 
@@ -246,8 +251,14 @@ class Logical(Backend[SeenGroup]):
 
     def amend(self, seen: SeenGroup) -> Steps:
         group = seen.group
-        if not seen.added or not group:
+        if not group:
             return
+        if seen.added:
+            yield from self._extend(seen, group)
+        if seen.roomy:
+            yield lvm.resize_members(group, seen.members, seen.roomy)
+
+    def _extend(self, seen: SeenGroup, group: lvm.Group) -> Steps:
         self._suitable(seen, group.extent_size)
         most, count = group.most_devices, len(seen.members) + len(seen.added)
         if most and count > most:

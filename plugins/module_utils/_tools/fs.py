@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
-from .._host import LIMIT, NoAnswer, Reader
+from .._host import LIMIT, HostError, NoAnswer, Reader
 from .._kernel import Mount
 from .._model import Claim, Device, Permissions, Place, Pool, Refused
 from .._plan import Action, mount_use, run
@@ -30,6 +31,13 @@ _REHEARSAL = {
     "xfs": ("mkfs.xfs", "-N"),
 }
 _KERNEL = {"hfs+": "hfsplus"}
+
+# What grows while it is mounted, and from how many bytes on: the tools leave what would not hold
+# a group of blocks.
+GROWING = ("ext3", "ext4", "xfs")
+LEAST_ROOM = 16 << 20
+_EXT = (("dumpe2fs", "-h"), r"^Block count:\s+(\d+)$.*^Block size:\s+(\d+)$")
+_TOLD = {"xfs": (("xfs_growfs", "-n"), r"^data\s*=\s*bsize=(\d+)\s+blocks=(\d+)")}
 
 # What format auto mounts, by the names that libblkid gives.
 MOUNTABLE = frozenset(
@@ -99,6 +107,30 @@ def make(format: str, device: Device) -> Action:
     """Makes a file system on a blank device."""
     text = f"make an {format} file system on {device.path}"
     return run(text, maker(format), device.path, claims=(Claim(device),))
+
+
+def size(host: Reader, kind: str, device: Device, mounted: str = "") -> int:
+    """The bytes that a file system has; ``mounted`` is where.  0 of one that does not grow."""
+    if kind not in GROWING:
+        return 0
+    if kind == "xfs" and not mounted:
+        block, count = (host.integer(device.path, place).to_bytes(8, "little") for place in (4, 8))
+        return int.from_bytes(block[:4], "big") * int.from_bytes(count, "big")
+    # While it is mounted, only its own tool knows; the device need not show what it shows then.
+    argv, pattern = _TOLD.get(kind, _EXT)
+    text = host.ask(*argv, mounted if kind == "xfs" else device.path)
+    found = re.search(pattern, text, re.M | re.S)
+    if not found:
+        raise HostError(f"{argv[0]} does not tell how large the file system on {device.path} is")
+    return int(found[1]) * int(found[2])
+
+
+def grow(kind: str, device: Device, target: str) -> Action:
+    """Lets a file system that is mounted fill its device."""
+    argv = ("xfs_growfs", "-d", target) if kind == "xfs" else ("resize2fs", device.path)
+    text = f"let the file system on {device.path} fill it"
+    claims = (Claim(device, alone=False, keeps=True),)
+    return run(text, *argv, claims=claims, frees=frozenset([mount_use(target)]))
 
 
 def exports(host: Reader, server: str) -> list[str]:

@@ -247,6 +247,28 @@ def extend_group(group: Group, members: t.Sequence[Device], devices: t.Sequence[
     return _change(group, members, text, "vgextend", group.name, *paths, taken=devices)
 
 
+def roomy(host: Reader, group: Group) -> tuple[str, ...]:
+    """The devices that have become larger, by at least an extent, than what the group has of them.
+
+    Not those with metadata at their end, of which LVM does not tell what it needs there.
+    """
+    fields = "pv_name,dev_size,pv_size,pe_start,pv_mda_count"
+    argv = ["lvm", "pvs", "--reportformat", "json", "--units", "b", "--nosuffix"]
+    argv += ["--options", fields, "--select", f"vg_uuid={group.uuid}"]
+    rows = json.loads(host.ask(*argv, limit=_LIMIT))["report"][0]["pv"]
+    return tuple(
+        row["pv_name"]
+        for row in rows
+        if int(row["pv_mda_count"]) < 2
+        and int(row["dev_size"]) - int(row["pe_start"]) - int(row["pv_size"]) >= group.extent_size
+    )
+
+
+def resize_members(group: Group, members: t.Sequence[Device], paths: t.Sequence[str]) -> Action:
+    text = f"let volume group {group.name} fill {', '.join(paths)}"
+    return _change(group, members, text, "pvresize", *paths)
+
+
 def remove_group(
     group: Group, members: t.Sequence[Device], volumes: t.Mapping[str, t.Sequence[Device]]
 ) -> Action:

@@ -16,7 +16,7 @@ _PROGRAMS = {
     "btrfs-progs": "mkfs.btrfs",
     "cifs-utils": "mount.cifs",
     "dosfstools": "mkfs.fat mkfs.vfat",
-    "e2fsprogs": "chattr e2fsck lsattr mkfs.ext2 mkfs.ext3 mkfs.ext4 resize2fs",
+    "e2fsprogs": "chattr dumpe2fs e2fsck lsattr mkfs.ext2 mkfs.ext3 mkfs.ext4 resize2fs",
     "exfatprogs": "mkfs.exfat",
     "f2fs-tools": "mkfs.f2fs",
     "fdisk": "sfdisk",
@@ -28,7 +28,7 @@ _PROGRAMS = {
     "kpartx": "kpartx",
     "libvirt-clients": "virsh",
     "lvm2": "lvchange lvcreate lvextend lvm lvreduce lvremove lvrename lvresize pvcreate pvremove "
-    "vgchange vgcreate vgextend vgremove",
+    "pvresize vgchange vgcreate vgextend vgremove",
     "dmsetup": "dmsetup",
     "mount": "mount umount",
     "multipath-tools": "multipath multipathd",
@@ -43,7 +43,7 @@ _PROGRAMS = {
     "udev": "udevadm",
     "udftools": "mkfs.udf",
     "util-linux": "blkdiscard blkid fallocate partx wipefs",
-    "xfsprogs": "mkfs.xfs",
+    "xfsprogs": "mkfs.xfs xfs_growfs",
     "xorriso": "xorriso",
 }
 # What the role host installs.
