@@ -479,7 +479,8 @@ class Stored:
 
     ``active`` is libvirtd's word, ``None`` where no daemon is asked; ``listing`` is libvirtd's
     list of the volumes, as `virsh.row` has them, ``None`` where it has none; ``volumes`` is what it
-    knows of those that it does not look at whenever it is asked.
+    knows of those that it does not look at whenever it is asked.  ``running`` is the pool as it was
+    started, by which libvirtd goes until it is stopped, whatever was defined since.
     """
 
     pool: Pool | None = None
@@ -489,6 +490,7 @@ class Stored:
     listing: frozenset[str] | None = None
     volumes: tuple[Volume, ...] = ()
     secret: str | None = None
+    running: Pool | None = None
 
 
 @dataclass(frozen=True)

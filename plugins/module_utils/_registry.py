@@ -150,14 +150,14 @@ class Daemon(Registry):
     def look(self, host: Reader, name: str) -> Stored:
         pools = virsh.pools(host, self.uri)
         active = name in pools.active
+        running = _running(host, name) if active else None
         if name not in pools.defined:
-            return Stored(active=active)
+            return Stored(active=active, running=running)
         xml = virsh.definition(host, self.uri, name)
         pool = _parsed(xml, f"libvirt's pool {name}")
         listing, known = self._volumes(host, pool) if active else (None, ())
-        return Stored(
-            pool, xml, name in pools.autostart, active, listing, known, self._secret(host, pool)
-        )
+        secret, marked = self._secret(host, pool), name in pools.autostart
+        return Stored(pool, xml, marked, active, listing, known, secret, running)
 
     def _volumes(self, host: Reader, pool: Pool) -> tuple[frozenset[str], tuple[Volume, ...]]:
         """Libvirt's view of the volumes of an active pool.
@@ -310,6 +310,13 @@ def _value(host: Reader, own: str) -> str | None:
 def _definition(host: Reader, path: str) -> str | None:
     """The text of a file, as far as it takes to see that it is too long for a definition."""
     return host.read(path, tree.LIMIT + 1)
+
+
+def _running(host: Reader, name: str) -> Pool | None:
+    """The pool as libvirtd started it, in which a definition that came later changes nothing."""
+    path = f"{RUNNING}/{name}.xml"
+    text = _definition(host, path)
+    return None if text is None else _parsed(text, path)
 
 
 def _paths(name: str) -> tuple[str, str]:

@@ -85,13 +85,17 @@ def _backend(
 ) -> Backend[t.Any]:
     """The pool that is wanted; one that is left without a word on what it is stays what it was."""
     name = params["name"]
-    pool = stored.pool or Pool(
-        kind.type, name, uuid=params["uuid"] or _options.new_uuid(host, name)
-    )
+    pool = stored.pool or Pool(kind.type, name, uuid=_uuid(host, params, stored))
     if wish.reaches or any(params[key] is not None for key in kind.options):
         params = _with_octal_mode(host, kind, params, pool)
         pool = kind.define(host, params, pool)
     return kind(pool, params, stored.pool)
+
+
+def _uuid(host: Reader, params: _options.Params, stored: Stored) -> str:
+    """The UUID of a pool that is not defined; one that only runs has its own already."""
+    ran = stored.running.uuid if stored.running else ""
+    return ran or params["uuid"] or _options.new_uuid(host, params["name"])
 
 
 def _new_but_inactive(
@@ -201,15 +205,16 @@ def _same(
 ) -> None:
     """Refuses a name or UUID that belongs to something else."""
     name, given = params["name"], _plain(params["uuid"])
-    if stored.pool and stored.pool.type != kind.type:
+    there = stored.pool or stored.running
+    if there and there.type != kind.type:
         raise Refused(
-            f"Nothing was changed: pool {name} is a {stored.pool.type} pool, and this task is for "
+            f"Nothing was changed: pool {name} is a {there.type} pool, and this task is for "
             f"{kind.type} pools. Name another pool, or use "
-            f"pool_{stored.pool.type.replace('-', '_')}."
+            f"pool_{there.type.replace('-', '_')}."
         )
-    if given and stored.pool and _plain(stored.pool.uuid) not in ("", given):
+    if given and there and _plain(there.uuid) not in ("", given):
         raise Refused(
-            f"Nothing was changed: pool {name} has the UUID {stored.pool.uuid}, which never "
+            f"Nothing was changed: pool {name} has the UUID {there.uuid}, which never "
             f"changes, and the task says {params['uuid']}. Leave uuid out."
         )
     for other in others:
@@ -276,16 +281,18 @@ def _no_conflict(host: Reader, backend: Backend[t.Any], others: t.Sequence[Pool]
 def _left(
     host: Reader, backend: Backend[t.Any], stored: Stored, before: Foresight
 ) -> _lifecycle.Left | None:
-    """What a pool leaves behind that is to be at another place than it is."""
-    if stored.pool is None:
+    """What a pool leaves behind that is to be at another place than it is, or than it runs at."""
+    pool = stored.running or stored.pool
+    if pool is None:
         return None
-    where = ("path", "dir", "source", "devices", "hosts", "adapter", "initiator")
-    moved = [key for key in _differ(host, backend.pool, stored.pool) if key in where]
+    where = ["path", "dir", "source", "hosts", "adapter", "initiator"]
+    if not pool.source:  # a volume group is where it is by its name
+        where.append("devices")
+    moved = [key for key in _differ(host, backend.pool, pool) if key in where]
     if not moved:
         return None
-    old, new = (_said(getattr(pool, moved[0])) for pool in (stored.pool, backend.pool))
-    there = type(backend)(stored.pool, {"state": "absent"}, stored.pool)
-    pool = stored.pool
+    old, new = (_said(getattr(each, moved[0])) for each in (pool, backend.pool))
+    there = type(backend)(pool, {"state": "absent"}, pool)
     along = moved == ["path"] and bool(pool.devices or pool.hosts or pool.adapter or pool.source)
     seen = before.probe(host, there)
     return _lifecycle.Left(there, seen, f"{moved[0]} {old}", new, along)
