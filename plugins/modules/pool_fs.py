@@ -104,6 +104,8 @@ EXAMPLES = r"""
 - name: The disk has become larger, and so does the file system
   poolwright.storage.pool_fs:
     name: attic
+    device: /dev/disk/by-id/scsi-35000c500a0000000
+    path: /srv/attic
     grow_to_fill: true
 
 - name: The file system is unmounted until further notice

@@ -31,6 +31,7 @@ def test_grow_to_fill(each_host: Driven) -> None:
         )
         for kind in ("ext4", "xfs")
     ]
+    [*_, xfs] = pools
     volumes = {
         size: task(
             "volumes",
@@ -44,12 +45,12 @@ def test_grow_to_fill(each_host: Driven) -> None:
     host.sh("head -c 1M /dev/urandom >/srv/xfs/kept && sha256sum /srv/xfs/kept >/run/sums")
     four(
         host,
-        still(task("pool_fs", name="xfs", grow_to_fill=True)),
+        still(xfs),
         sh(f"parted --script {blank(0)} resizepart 1 2GiB && udevadm settle"),
         still(task("pool_logical", name="guests")),
         group,
         volumes[800],
-        still(task("pool_fs", name="xfs")),
+        still({**xfs, "args": {**xfs["args"], "grow_to_fill": False}}),
         *pools,  # one is mounted, the other is not
         sh("sha256sum --check --quiet /run/sums"),
     )
