@@ -19,7 +19,8 @@ attributes:
     description: Can run without changing the host and predict what would change.
     support: full
     details:
-      - A task that would be refused in earnest is refused in check mode, with the same words.
+      - A task that would be refused in earnest is refused in check mode, with the same words. Only where the host lacks a program
+        does it warn instead, because a task before it may install that.
   idempotent:
     description: Run again with the same options, it changes nothing.
     support: full

@@ -104,6 +104,10 @@ class NoAnswer(HostError):
     """A look did not end."""
 
 
+class NotInstalled(HostError):
+    """A look needs a program that the host has not, and that a task before may bring."""
+
+
 class Undone(HostError):
     """A step failed, and has undone what the steps before it had done."""
 
@@ -213,7 +217,8 @@ class Reader:
             raise HostError(f"{' '.join(argv)}: not a command that only looks.")
         code, output, errors = self._bounded(argv, "", limit)
         if code and not (nothing and nothing in errors):
-            raise HostError(failed(argv, output, errors))
+            kind = HostError if self.has(argv[0]) else NotInstalled
+            raise kind(failed(argv, output, errors))
         self._answers[argv] = "" if code else output
         return self._answers[argv]
 

@@ -27,6 +27,10 @@ class Refused(Exception):
     plan: tuple[t.Any, ...] = ()
 
 
+class Lacking(Refused):
+    """The host lacks a program or a kind of file system, which a task before may bring."""
+
+
 @dataclass(frozen=True)
 class Device:
     """A block device as it was looked at.  A path is only how to reach it; the rest is what it is.

@@ -14,7 +14,7 @@ import typing as t
 import uuid
 
 from ._host import Reader
-from ._model import Encryption, Pool, Refused, Stored, Volume
+from ._model import Encryption, Lacking, Pool, Refused, Stored, Volume
 from ._plan import Steps, sentence
 from ._tools import files, packages, virsh
 from ._xml import poolxml, secretxml, tree, volumexml
@@ -232,7 +232,7 @@ def find(host: Reader, libvirt: str, uri: str) -> Registry:
         # Root's session is the system's daemon, and of its names virsh takes any.
         return Daemon(uri)
     if listening:
-        raise Refused(
+        raise Lacking(
             "Nothing was changed: libvirt's storage daemon runs on this host, but virsh is "
             f"missing. {packages.way(['virsh'])} Or set libvirt: ignored."
         )

@@ -21,8 +21,8 @@ from ansible.module_utils.common.respawn import (
 from ansible.module_utils.errors import AnsibleValidationError, UnsupportedError
 
 from . import _job
-from ._host import WITHIN, HostError, Reader
-from ._model import Filling, Refused
+from ._host import WITHIN, HostError, NotInstalled, Reader
+from ._model import Filling, Lacking, Refused
 from ._plan import Action, Stopped, apply, deciding, guard, sentence, unsent
 from ._process import detach, execute, execute_within, locked
 from ._streams import Fetch
@@ -112,6 +112,11 @@ class Module(AnsibleModule):
             _fault(error, self.argument_spec) for error in self.validation_result.errors
         ]
 
+    @property
+    def earnest(self) -> bool:
+        """Whether the plan is carried out."""
+        return not self.check_mode
+
     def _load_params(self) -> None:
         """Takes out what the action plugin tells besides the options."""
         super()._load_params()  # type: ignore[no-untyped-call]
@@ -137,6 +142,8 @@ class Module(AnsibleModule):
             f"Nothing was changed: {missing_required_lib('lxml')} On Debian that is the package "
             "python3-lxml, which the role poolwright.storage.host installs."
         )
+        if not self.earnest and not self.looks_only:
+            self.exit_json(**uninstalled(self, text))
         self.fail_json(msg=self.told(text), exception=tree.LXML_ERROR, **failure())
 
     def told(self, text: str) -> str:
@@ -242,16 +249,24 @@ def _perform(
     except Unsent as lacking:
         result = {"_unsent": lacking.args[0]}
     except Unforeseen as unseen:
-        result = _unforeseen(module, str(unseen))
+        result = later(module, str(unseen))
     except Exception as error:
         text, rest = _failed(error, progress)
-        module.fail_json(msg=text, **rest)
+        if module.earnest or not isinstance(error, (Lacking, NotInstalled)):
+            module.fail_json(msg=text, **rest)
+        result = uninstalled(module, text)
     module.exit_json(**result)
 
 
-def _unforeseen(module: Module, why: str) -> Result:
+def uninstalled(module: Module, told: str) -> Result:
+    """In check mode a task before may install what is not there."""
+    why = told.partition("Nothing was changed: ")[2]
+    return {**later(module, why), "lacking": why}
+
+
+def later(module: Module, why: str) -> Result:
     """Where it cannot be told what a task would do, nor does it pretend."""
-    module.warn(f"This task is not foreseen: {why}.")
+    module.warn(sentence(f"This task is not foreseen: {why}"))
     name = module.params.get("name" if "pool" not in module.params else "pool")
     left = {name: {"unknown": why}} if name else {}
     return {"changed": True, "plan": [], "diff": [], "unforeseen": why, "_foreseen": left}
@@ -299,25 +314,26 @@ def _performed(
     look: t.Callable[[Reader], Look],
     progress: Progress,
 ) -> dict[str, t.Any]:
-    earnest = not module.check_mode
     seen = look(Reader(module.execute))
     progress.plan = seen.plan
-    if earnest and seen.rescan:
+    if module.earnest and seen.rescan:
         seen = _rescanned(module, look, seen)
         progress.plan = seen.plan
     with deciding(seen.plan):
         guard(seen.plan, module.params["allow"])
-        equipped(Reader(module.execute), seen.plan)
+        lacking = equipped(Reader(module.execute), seen.plan)
+        if lacking and module.earnest:
+            raise Lacking(f"Nothing was changed: {lacking}")
     result, parting = _planned(module, seen), seen.parting
-    if earnest and unsent(seen.plan):
+    if module.earnest and unsent(seen.plan):
         raise Unsent(unsent(seen.plan))
-    if earnest and seen.plan:
+    if module.earnest and seen.plan:
         progress.begun = True
         apply(seen.plan, _writer(module, progress.tally))
         seen = _again(look, Reader(module.execute), seen.plan)
-    for text in (*seen.warnings, *parting):
+    for text in (*seen.warnings, *parting, *([lacking] if lacking else ())):
         module.warn(text)
-    return {**seen.result, **result}
+    return {**seen.result, **result, **({"lacking": lacking} if lacking else {})}
 
 
 def _planned(module: Module, seen: Look) -> dict[str, t.Any]:
@@ -337,17 +353,16 @@ def _writer(module: Module, tally: _job.Tally) -> Writer:
     return Writer(module.execute, tally, module.fetch)
 
 
-def equipped(host: Reader, plan: t.Sequence[Action]) -> None:
-    """Raises `Refused` where the host cannot run what the plan needs."""
+def equipped(host: Reader, plan: t.Sequence[Action]) -> str:
+    """What the host lacks to run the plan, and the way out; "" where that is nothing."""
     commands = [argv for action in plan for arg in action.args for argv in _commands(arg)]
     lacking = list(
         dict.fromkeys(need for argv in commands for need in packages.lacking(host, argv))
     )
-    if lacking:
-        raise Refused(
-            f"Nothing was changed: this host lacks what the task needs: {', '.join(lacking)}. "
-            f"{packages.way(lacking)}"
-        )
+    if not lacking:
+        return ""
+    told = ", ".join(lacking)
+    return f"this host lacks what the task needs: {told}. {packages.way(lacking)}"
 
 
 def _commands(arg: t.Any) -> t.Iterator[t.Sequence[str]]:

@@ -239,9 +239,17 @@ left:
   type: list
   elements: dict
   sample: []
+lacking:
+  description: What the host lacks to carry out the plan, and how to get it. A task before this one may install it.
+  returned: in check mode, where that is the case
+  type: str
+  sample: >-
+    this host lacks what the task needs: mkfs.xfs. Install xfsprogs (as Debian calls it), for example with the role
+    poolwright.storage.host.
 unforeseen:
   description:
-    - Why it cannot be told what the task would do, because it builds on what tasks before it have only foreseen. See
+    - Why it cannot be told what the task would do, because it builds on what tasks before it have only foreseen, or needs a program
+      to look at the host that is not installed yet. See
       R(the guide on check mode, ansible_collections.poolwright.storage.docsite.guide_check).
   returned: in check mode, where that is the case
   type: str

@@ -187,7 +187,7 @@ def test_check_mode_is_mentioned_once() -> None:
         for line in path.read_text(encoding="utf-8").splitlines()
         if "check_mode" in line and "supports_check_mode" not in line
     ]
-    assert found == ["earnest = not module.check_mode"]
+    assert found == ["return not self.check_mode"]
 
 
 def test_force_is_explained() -> None:

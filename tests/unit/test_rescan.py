@@ -48,7 +48,7 @@ def test_rescan(tmp_path: Path, check: bool, found: bool) -> None:
         )
 
     module: t.Any = SimpleNamespace(
-        control={}, check_mode=check, execute=None, params={"allow": []}, warn=None, fetch=None
+        control={}, earnest=not check, execute=None, params={"allow": []}, warn=None, fetch=None
     )
     result = _run._performed(module, look, _run.Progress())
     assert scan.read_text() == ("" if check else "- - -")

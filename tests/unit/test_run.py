@@ -23,6 +23,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils import (
 )
 from ansible_collections.poolwright.storage.plugins.module_utils._model import (
     Filling,
+    Lacking,
     Pool,
     Refused,
     Seen,
@@ -46,6 +47,7 @@ class Module:
     """As much of a module as `perform` uses."""
 
     check_mode = False
+    earnest = _run.Module.earnest
     control: t.ClassVar[Result] = {}
     fetch = None
 
@@ -170,14 +172,80 @@ def test_what_the_host_lacks_is_named_before_the_first_step() -> None:
         run("mount", "mount", "-o", "ro", "-t", "gfs2", "/dev/a", "/a"),
         run("mount", "mount", "-o", "ro", "server:/a", "/a"),
     ]
-    with pytest.raises(Refused) as refusal:
-        _run.equipped(host, plan)
-    assert str(refusal.value) == (
-        "Nothing was changed: this host lacks what the task needs: mkfs.xfs, the file system gfs2 "
-        "in its kernel, mount.nfs. Install nfs-common and xfsprogs (as Debian calls it), for "
-        "example with the role poolwright.storage.host."
+    assert _run.equipped(host, plan) == (
+        "this host lacks what the task needs: mkfs.xfs, the file system gfs2 in its kernel, "
+        "mount.nfs. Install nfs-common and xfsprogs (as Debian calls it), for example with the "
+        "role poolwright.storage.host."
     )
-    _run.equipped(host, plan[1:2])
+    assert _run.equipped(host, plan[1:2]) == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "lacking"),
+    [
+        (("--type", "thin-pool", "--name", "a", "g"), "thin_check"),
+        (("--type", "thin", "--virtualsize", "4m", "--thinpool", "p", "g"), "thin_check"),
+        (("--snapshot", "--setactivationskip", "n", "g/a"), "thin_check"),
+        (("--snapshot", "--size", "4m", "g/a"), ""),
+        (("--size", "4m", "g"), ""),
+    ],
+)
+def test_what_thin_volumes_need(words: t.Sequence[str], lacking: str) -> None:
+    host = FakeHost({"programs": ["lvcreate"]})
+    assert ", ".join(packages.lacking(host, ("lvcreate", *words))) == lacking
+
+
+LACKING = "this host lacks what the task needs: mkfs.gfs2. Install gfs2-utils (as Debian calls it)."
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_is_not_installed_yet(check: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In check mode a task before may bring it: the plan is shown, as far as it can be known."""
+    module = Module()
+    module.check_mode = check
+    make = run("make it", "mkfs.gfs2", "/dev/a")
+    monkeypatch.setattr(_run, "locked", contextlib.nullcontext)
+    monkeypatch.setattr(_host.Reader, "has", lambda _host, program: program != "mkfs.gfs2")
+    with pytest.raises(Ended):
+        _run.perform(t.cast(t.Any, module), looked(make))
+    assert texts(module.result["plan"]) == ["make it"]
+    if check:
+        assert (module.result["lacking"], module.warnings) == (LACKING, [LACKING])
+    else:
+        assert module.result["msg"] == f"Nothing was changed: {LACKING}"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Lacking("Nothing was changed: there is no tool."),
+        _host.NotInstalled("there is no tool."),
+    ],
+)
+def test_what_is_needed_to_look_is_not_installed_yet(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(_host: object) -> _run.Look:
+        raise error
+
+    assert performed(Module(), look, monkeypatch)["msg"] == "Nothing was changed: there is no tool."
+    module = Module()
+    module.check_mode = True
+    module.params["name"] = "a"
+    result = performed(module, look, monkeypatch)
+    assert (result["changed"], result["plan"]) == (True, [])
+    assert result["unforeseen"] == result["lacking"] == "there is no tool."
+    assert result["_foreseen"] == {"a": {"unknown": "there is no tool."}}
+    assert module.warnings == ["This task is not foreseen: there is no tool."]
+
+
+def test_a_program_that_is_not_there_is_no_failure_of_it() -> None:
+    host = FakeHost({"commands": {"lsattr": {"code": 127, "errors": "not installed"}}})
+    for programs, kind in ((["lsattr"], _host.HostError), ([], _host.NotInstalled)):
+        host.said = {**host.said, "programs": programs}
+        with pytest.raises(_host.HostError) as error:
+            host.ask("lsattr", "-d", "/")
+        assert type(error.value) is kind
 
 
 def test_the_lock_is_roots_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,3 +134,11 @@ def test_every_module_is_shown() -> None:
         name for snippet in SNIPPETS for name, _args in tasks(yaml.safe_load(snippet.values[0]))
     }
     assert shown >= {name for name in MODULES if not name.endswith(("_info", "_export"))}
+
+
+def test_the_role_hands_every_option_on() -> None:
+    path = ROOT / "roles/pools"
+    spec = yaml.safe_load((path / "meta/argument_specs.yml").read_text(encoding="utf-8"))
+    known = spec["argument_specs"]["main"]["options"]["pools_list"]["options"]
+    tasks_ = yaml.safe_load((path / "tasks/pool.yml").read_text(encoding="utf-8"))
+    assert {*tasks_[0]["args"]} == {*known} - {"type", "volumes", "purge"}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from .. import _options
 from .._host import Node, Reader
 from .._kernel import Mount
-from .._model import Claim, Device, Offer, Permissions, Place, Pool, Seen
+from .._model import Claim, Device, Lacking, Offer, Permissions, Place, Pool, Seen
 from .._plan import Steps
 from .._tools import block, files, fs, packages, units
 from .._volumes.files import Files
@@ -267,10 +267,10 @@ class Fs(Backend[SeenFileSystem]):
                 f"pool {self.pool.name} is to have. Name a format."
             )
         if not seen.tool:
-            raise self.nothing(
-                f"{self._device} {there}, and this host has no {tool or 'tool'} that makes "
-                f"file systems of format {self.pool.format}. {packages.way([tool])} Or make the "
-                "file system by other means."
+            raise Lacking(
+                f"Nothing was changed: {self._device} {there}, and this host has no "
+                f"{tool or 'tool'} that makes file systems of format {self.pool.format}. "
+                f"{packages.way([tool])} Or make the file system by other means."
             )
         if seen.rehearsed:
             raise self.nothing(

@@ -54,6 +54,8 @@ _ROLES = frozenset(
         *("parted", "qemu-utils", "thin-provisioning-tools", "util-linux", "xfsprogs", "xorriso"),
     ]
 )
+# Words of lvcreate for what LVM does not activate without thin_check
+_THIN = frozenset(["thin-pool", "--thinpool", "--setactivationskip"])
 PACKAGES = {program: package for package, all_ in _PROGRAMS.items() for program in all_.split()}
 
 
@@ -63,6 +65,8 @@ def lacking(host: Reader, argv: t.Sequence[str]) -> t.Iterator[str]:
     helper = f"mount.{kind}"
     if not host.has(argv[0]):
         yield argv[0]
+    if argv[0] == "lvcreate" and _THIN.intersection(argv) and not host.has("thin_check"):
+        yield "thin_check"
     if helper in PACKAGES and not host.has(helper):
         yield helper
     elif kind not in ("", "auto") and not _mountable(host, kind):

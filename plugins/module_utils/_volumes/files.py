@@ -20,6 +20,7 @@ from .._model import (
     UNFINISHED,
     Claim,
     File,
+    Lacking,
     Link,
     Permissions,
     Place,
@@ -157,7 +158,7 @@ class Files(base.Volumes):
 
     def _seed(self, wanted: base.Wanted, verb: str) -> Action:
         if not self._seeder:
-            raise Refused(
+            raise Lacking(
                 f"Nothing was changed: to make the seed {wanted.name}, this host has none of "
                 f"xorriso, genisoimage and mkisofs. {packages.way(['xorriso'])}"
             )

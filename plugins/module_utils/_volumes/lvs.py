@@ -25,7 +25,7 @@ from .._model import (
 )
 from .._plan import Steps
 from .._size import round_up, show
-from .._tools import block, files, luks, lvm, packages, qemu_img, wipe
+from .._tools import block, files, luks, lvm, qemu_img, wipe
 from . import base, content, lvkinds
 from .lvspace import NEW, Layout, Space, layout, layouts
 
@@ -42,7 +42,6 @@ _PARTS = (
 
 _RESIZED = ("linear", "striped", "mirror", "thin", "raid0", "raid1", "raid4", "raid5", "raid6")
 # What the tools for thin pools are known by, which LVM itself runs.
-_THIN_TOOL = "thin_check"
 
 
 class LogicalVolumes(base.Volumes):
@@ -64,7 +63,6 @@ class LogicalVolumes(base.Volumes):
         self.seen: dict[str, Volume] = {}
         self.kinds: dict[str, Lvm] = {}
         self.wishes: dict[str, base.Wanted] = {}
-        self._thin_tool = False
         self._leftovers: list[Volume] = []
         self._kinds: t.Mapping[str, t.Collection[str]] = {}
 
@@ -81,7 +79,6 @@ class LogicalVolumes(base.Volumes):
         self._leftovers = [v for v in found if lvm.unfinished(self.rows[v.name], self.mark)]
         active = [each for v in self._leftovers for each in v.devices if each.number]
         self._kinds = block.kinds(host, active)
-        self._thin_tool = host.has(_THIN_TOOL)
         whole = [volume for volume in found if volume not in self._leftovers]
         self.seen = {volume.name: volume for volume in whole}
         self.kinds = {volume.name: volume.lvm or Lvm() for volume in whole}
@@ -90,7 +87,6 @@ class LogicalVolumes(base.Volumes):
     def foresee(self, host: Reader, seen: Seen) -> None:
         self.group, self.members = getattr(seen, "group", None), getattr(seen, "members", ())
         self.mark = lvm.mark(host)
-        self._thin_tool = host.has(_THIN_TOOL)
 
     def named(
         self, wanted: t.Sequence[base.Wanted], seen: t.Mapping[str, Volume]
@@ -217,8 +213,6 @@ class LogicalVolumes(base.Volumes):
             yield f"lies on {areas} devices, and the group has {devices} to use"
         if kind.type == "snapshot":
             yield from self._snapshot_faults(wanted, kind)
-        if (kind.type == "thin-pool" or kind.thin_pool) and not self._thin_tool:
-            yield f"LVM needs {_THIN_TOOL} for it. {packages.way([_THIN_TOOL])}"
         if kind.type == "thin":
             pool = self._kind(kind.thin_pool)
             if pool is None or pool.type != "thin-pool":
