@@ -8,7 +8,7 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from conftest import Driven, Result, blank, task
+from conftest import Driven, Result, blank, on_one_host, task, thorough
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,3 +130,45 @@ def test_a_play_is_foreseen(each_host: Driven, tmp_path: Path) -> None:
     same(foreseen, played(host, tmp_path, GONE, check=False))
     host.tasks(*LEFT)
     host.sh(CLEAN)
+
+
+BARE: list[tuple[str, Result]] = [
+    ("pool_dir", {"name": "images", "path": "/srv/fresh/images"}),
+    ("pool_fs", {"name": "fs", "device": blank(0), "path": "/srv/fresh/attic", "format": "xfs"}),
+    ("pool_logical", {"name": "guests", "devices": [blank(1)]}),
+    ("volumes", {"pool": "guests", "volumes": [{"name": "web", "capacity": "8 MiB"}]}),
+    ("volume", {"pool": "images", "name": "a", "format": "qcow2", "capacity": "8 MiB"}),
+]
+PYTHON = "/usr/lib/python3/dist-packages/lxml"
+PROGRAMS = ["/usr/sbin/lvm", "/usr/sbin/mkfs.xfs", "/usr/bin/qemu-img"]
+
+
+@thorough
+@on_one_host
+def test_what_is_not_installed_yet(each_host: Driven, tmp_path: Path) -> None:
+    host = each_host
+    host.sh(CLEAN)
+    host.sh("".join(f"mv {path} {path}.away\n" for path in PROGRAMS))
+    try:
+        before = host.drive("shown")
+        folder, files, group, volumes, image = played(host, tmp_path, BARE, check=True)
+        assert folder["plan"]
+        assert "lacking" not in folder
+        assert "mkfs.xfs" in files["lacking"]
+        assert "lvm" in group["lacking"]
+        assert "what comes of pool guests cannot be told" in volumes["unforeseen"]
+        assert "qemu-img" in image["lacking"]
+        for answer in (files, group, image):
+            assert answer["unforeseen"] == answer["lacking"]
+        host.sh(f"mv {PYTHON} {PYTHON}.away")
+        bare = played(host, tmp_path, BARE, check=True)
+        assert all("python3-lxml" in answer["lacking"] for answer in bare)
+        for foreseen, refused in zip(bare, played(host, tmp_path, BARE, check=False), strict=True):
+            assert foreseen["changed"]
+            assert not foreseen.get("failed")
+            assert refused["failed"]
+            assert refused["msg"] == f"Nothing was changed: {foreseen['lacking']}"
+        assert host.drive("shown") == before
+    finally:
+        back = [f"test -e {path} || mv {path}.away {path}\n" for path in [*PROGRAMS, PYTHON]]
+        host.sh("".join(back))

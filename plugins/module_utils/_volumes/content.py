@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._host import Reader
-from .._model import PLAIN, Device, File, Filling, Refused, Source, Volume
+from .._model import PLAIN, Device, File, Filling, Lacking, Refused, Source, Volume
 from .._size import Size
 from .._tools import block, files, qemu_img
 
@@ -100,7 +100,7 @@ def _read(host: Reader, origin: Origin, source: Source) -> Source:
     """The same, with what the first bytes tell."""
     head = host.head(source.path, origin.unpack)
     if head.packed == "zstd" and not host.has("zstd"):
-        raise Refused(
+        raise Lacking(
             f"Nothing was changed: {source.path} is compressed, and this host has no zstd to "
             "unpack it. Install zstd (as Debian calls it)."
         )

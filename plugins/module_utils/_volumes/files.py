@@ -541,7 +541,7 @@ class Files(base.Volumes):
 
     def _has_tool(self, name: str) -> None:
         if not self._tool:
-            raise Refused(
+            raise Lacking(
                 f"Nothing was changed: volume {name} needs {_QEMU_IMG}, and this host has it not. "
                 "Install it, or let the role poolwright.storage.host do it."
             )
