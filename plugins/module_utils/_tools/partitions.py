@@ -98,6 +98,9 @@ def look(host: Reader, device: Device) -> Table | None:
     """The table on a device; ``None`` where parted knows none there."""
     argv = ("parted", "--machine", "--script", device.path, "unit", "B", "print", "free")
     table = parse(host.ask(*argv, nothing="unrecognised disk label"))
+    # parted opens a disk as if to write to it, so that udev has the nodes of its partitions made
+    # anew; until it is done they have other permissions.
+    host.ask("udevadm", "settle")
     if table is None or table.label not in TYPED:
         return table
     types = _types(host.ask("sfdisk", "--json", device.path))
