@@ -22,6 +22,7 @@ import zlib
 
 from ansible.module_utils import basic
 from ansible_collections.poolwright.storage.plugins.module_utils import _model, _plan, _run, _writer
+from ansible_collections.poolwright.storage.plugins.module_utils._xml import poolxml
 
 Task = t.Mapping[str, t.Any]
 MODULES = "ansible_collections.poolwright.storage.plugins.modules"
@@ -133,6 +134,11 @@ def tasks(job: Task) -> list[dict[str, t.Any]]:
 def twice(job: Task) -> list[list[dict[str, t.Any]]]:
     """Tasks, each two times; with ``check`` in check mode."""
     return [[run(task, check=task["check"]) for _ in range(2)] for task in job["tasks"]]
+
+
+def written(job: Task) -> list[str]:
+    """Definitions of pools as we write them."""
+    return [poolxml.render(poolxml.parse(text)) for text in job["texts"]]
 
 
 def together(job: Task) -> list[dict[str, t.Any]]:
