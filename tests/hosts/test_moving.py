@@ -57,7 +57,7 @@ def adopted(host: Driven, steps: list[Result]) -> None:
     before = host.sh(STORAGE, check=False)
     done = host.tasks(*steps)
     texts = [action["text"] for each in done for action in each["plan"]]
-    assert [text for text in texts if not re.match("define pool|mark pool|start pool", text)] == []
+    assert [text for text in texts if not re.match("(define|mark|start) pool|wait for", text)] == []
     assert len(texts) == len(set(texts)), texts
     assert host.sh(STORAGE, check=False) == before
     four(host, *map(still, steps))

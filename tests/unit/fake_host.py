@@ -8,7 +8,7 @@ What a case can say:
 disks       path: {number, size, dirt: [types], noise, swap, holders: {name: dm uuid}, parts: {…},
             taken: whether the kernel gives it to nobody else, integers: {place: value}, sector,
             places: where signatures are, if not at the start, superblock: what dumpe2fs tells,
-            used: the bytes that LVM has of it, metadata_at_end: of LVM}
+            used: the bytes that LVM has of it, metadata_at_end: of LVM, uuid: of what is on it}
 groups      name: {devices, size, free, missing, autoactivation, volumes: {name: {size, …}}}, with
             name, uuid, exported, system_id, lock_type, frees (by device), most_volumes,
             most_devices where they matter; a volume with segtype, areas, role, attr, origin, tags,
@@ -459,7 +459,10 @@ class FakeHost(Reader):
 
     def _wipefs(self, json_: str, *paths: str) -> str:
         rows = [
-            {"device": path.rpartition("/")[2], "type": kind, "offset": self._place(path, kind)}
+            {
+                **{"device": path.rpartition("/")[2], "type": kind},
+                **{"offset": self._place(path, kind), "uuid": self._disk(path).get("uuid")},
+            }
             for path in paths
             for kind in self._disk(path).get("dirt", ())
         ]

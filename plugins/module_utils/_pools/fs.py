@@ -182,8 +182,13 @@ class Fs(Backend[SeenFileSystem]):
 
     def _is(self, host: Reader, source: str, device: Device | None) -> bool:
         """Whether a source, as others have written it, is the pool's device."""
-        node = host.node(source) if device and source.startswith("/dev/") else None
-        return source == self._device or bool(device and node and node.device == device.number)
+        if source == self._device or not device or not source.startswith("/dev/"):
+            return source == self._device
+        node = host.node(source)
+        if node:
+            return node.device == device.number
+        # udev can have missed that a file system was made: no link is no answer.
+        return block.named_by_content(host, source, device)
 
     def _mounted(self, host: Reader, seen: SeenFileSystem, mount: Mount) -> SeenFileSystem:
         path = self.pool.path

@@ -212,10 +212,21 @@ def dirt(host: Reader, devices: t.Sequence[Device]) -> dict[str, str]:
 
 
 def signatures(host: Reader, paths: t.Sequence[str]) -> list[dict[str, str]]:
-    """Every signature that libblkid finds: ``type``, ``device`` (its last part), hex ``offset``."""
+    """Every signature that libblkid finds.
+
+    They have ``type``, ``device`` (its last part), hex ``offset``, ``uuid`` and ``label``.
+    """
     answer = host.ask("wipefs", "--no-act", "--json", *paths)
     rows: list[dict[str, str]] = json.loads(answer)["signatures"] if answer.strip() else []
     return rows
+
+
+def named_by_content(host: Reader, source: str, device: Device) -> bool:
+    """Whether a path in /dev/disk, which udev has not made, would lead to what is on a device."""
+    tag, _slash, value = source.partition("/dev/disk/by-")[2].partition("/")
+    if tag not in ("uuid", "label"):
+        return False
+    return any(row.get(tag) == value for row in signatures(host, [host.real(device.path)]))
 
 
 def wipe(device: Device, what: str) -> Steps:
