@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from conftest import SERVE, TARGET, Driven, Result, on_one_host, task
+from conftest import SERVE, TARGET, Driven, Result, on_one_host, task, thorough
 from test_export import clear, tasks
 from test_states import four, still
 
@@ -88,6 +88,7 @@ def test_from_community_libvirt(libvirt_host: Driven) -> None:
     clear(libvirt_host)
 
 
+@thorough
 def test_from_terraform(libvirt_host: Driven) -> None:
     libvirt_host.sh("""
         set -e
@@ -133,6 +134,7 @@ def test_from_single_tools(each_host: Driven) -> None:
     clear(each_host)
 
 
+@thorough
 @on_one_host
 def test_from_linux_system_roles(each_host: Driven) -> None:
     each_host.sh(f"""
