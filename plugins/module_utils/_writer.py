@@ -111,8 +111,12 @@ class Writer(Reader):
                     raise HostError(f"{thing.path}: what is on it has changed since it was seen")
 
     def _open_again(self, thing: Device, flags: int) -> io.FileIO:
-        """The device; while udev reads a table again, a partition is away for a moment."""
-        if thing.partition:
+        """The device.
+
+        While udev reads a table again, a partition is away for a moment, and so is the name of a
+        volume that has just been activated.
+        """
+        if thing.partition or thing.uuid:
             self.patiently(lambda: self.node(thing.path), bool, _MOMENT)
         return open_device(thing.path, flags)
 

@@ -646,3 +646,27 @@ def test_what_is_left_of_many_volumes_is_told() -> None:
         apply(plan, Writer(lvm_told))
     assert [action["text"] for action in stop.value.done] == ["a", "c"]
     assert [action["text"] for action in stop.value.left] == ["bad"]
+
+
+@pytest.mark.parametrize(
+    ("device", "looks"),
+    [
+        (Device("/dev/sdb1", "8:17", partition=1), 3),
+        (Device("/dev/guests/web", "253:0", uuid="LVM-abc"), 3),
+        (Device("/dev/sdb", "8:16"), 0),
+    ],
+)
+def test_a_name_that_udev_makes_may_be_late(
+    device: Device, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = iter([None, None, "there"])
+    seen: list[str] = []
+
+    def node(_writer: object, path: str) -> str | None:
+        seen.append(path)
+        return next(names)
+
+    monkeypatch.setattr(Writer, "node", node)
+    monkeypatch.setattr(_writer, "open_device", lambda path, flags: (path, flags))
+    assert t.cast(t.Any, Writer(Heard())._open_again(device, 0)) == (device.path, 0)
+    assert seen == [device.path] * looks
