@@ -83,6 +83,12 @@ class Foresight:
                 found.append(replace(pool, devices=named))
         return found
 
+    def running(self, host: Reader, registry: Registry) -> list[str]:
+        """The names of all pools that libvirtd would have active."""
+        told = {name: left.active for name, left in self._pools.items() if left.xml is not None}
+        known = [name for name in registry.running(host) if name not in told]
+        return [*known, *(name for name, active in told.items() if active and registry.daemon)]
+
     def given(self, name: str) -> t.Mapping[str, t.Any]:
         """The options of its type that a task gives of a pool."""
         left = self.of(name)

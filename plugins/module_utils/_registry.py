@@ -73,6 +73,10 @@ class Registry(abc.ABC):
                         found.append(poolxml.parse(_definition(host, f"{folder}/{file}") or ""))
         return found
 
+    def running(self, host: Reader) -> list[str]:
+        """The names of the pools that libvirtd has active."""
+        return []
+
     def secret(self, pool: Pool, password: str, stored: Stored) -> Steps:
         """Steps after which libvirtd has the password that the pool logs in with."""
         return iter(())
@@ -146,6 +150,9 @@ class Daemon(Registry):
 
     def names(self, host: Reader) -> list[str]:
         return sorted(virsh.pools(host, self.uri).defined)
+
+    def running(self, host: Reader) -> list[str]:
+        return [name[:-4] for name in host.names(RUNNING) or [] if name.endswith(".xml")]
 
     def look(self, host: Reader, name: str) -> Stored:
         pools = virsh.pools(host, self.uri)

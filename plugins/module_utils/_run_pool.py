@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import is_dataclass, replace
 from functools import partial
+from itertools import chain
 
 from . import _lifecycle, _options, _registry, _results
 from ._foresight import Foresight, Left, told
@@ -64,16 +65,46 @@ def _look(
     elif stored.pool:
         _nothing_else(host, backend.pool, stored.pool)
     found = _decided(backend, registry, stored, before.probe(host, backend), wish, left)
-    if found.plan:
-        _judge(host, found.plan, others)
-    return found
+    _judge(host, found.plan, others)
+    return _shown_around(host, registry, found, others, before) if wish.refresh else found
 
 
 def _judge(host: Reader, plan: t.Sequence[Action], others: t.Sequence[Pool]) -> None:
+    if not plan:
+        return
     from . import _taking  # only here, because it takes its time
 
     with deciding(plan):
         _taking.judge(host, plan, others)
+
+
+def _shown_around(
+    host: Reader,
+    registry: _registry.Registry,
+    found: Look,
+    others: t.Sequence[Pool],
+    before: Foresight,
+) -> Look:
+    """The same, after which libvirt sees it in the pools that it runs around this one."""
+    around = _around(host, found.plan, others)
+    running = before.running(host, registry) if around else []
+    told = [registry.refresh(name) for name in around if name in running]
+    return replace(found, plan=(*found.plan, *chain.from_iterable(told)))
+
+
+def _around(host: Reader, plan: t.Sequence[Action], others: t.Sequence[Pool]) -> t.Sequence[str]:
+    """The pools that get or lose an entry, because a directory of this one is in theirs."""
+    changed = [action for action in plan if action.verb in ("mkdir", "rmdir", "rmtree")]
+    homes = {fs.real(host, pool.path): pool.name for pool in others if pool.path and changed}
+    found = []
+    for action in changed:
+        thing = action.args[0]
+        folder = files.folder(fs.real(host, thing if isinstance(thing, str) else thing.path))
+        above = [home for home in homes if fs.is_below(folder, home)]
+        while above and folder not in above and host.node(folder) is None:
+            folder = files.folder(folder)  # which is made as well
+        found += [homes[folder]] if folder in above else []
+    return tuple(dict.fromkeys(found))
 
 
 def _backend(

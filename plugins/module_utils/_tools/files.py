@@ -30,10 +30,15 @@ def make_directory(path: str, wanted: Permissions) -> Action:
     return call(text, "mkdir", path, mode, owner, group, command=command)
 
 
+def folder(path: str) -> str:
+    """The directory that a path is in."""
+    return path.rpartition("/")[0] or "/"
+
+
 def there(host: Reader, path: str) -> str:
     """The nearest directory around a path that is there, or the path itself."""
     while path != "/" and host.node(path) is None:
-        path = path.rpartition("/")[0] or "/"
+        path = folder(path)
     return path
 
 
