@@ -31,7 +31,9 @@ class Left:
     ``was`` what it was before it is left or stopped.
     ``given`` are the options of its type, ``made`` tells whether its storage is new, and so empty.
     ``volumes`` are those that would be made, changed or removed.  ``blank`` are the numbers of the
-    devices that would hold nothing any more.  ``unknown`` says why nothing can be told of it.
+    devices that would hold nothing any more.  ``devices`` are those of ``volumes``, by each path:
+    as `Reader.foreseen` of one that would be new and blank, nothing of what cannot be told.
+    ``unknown`` says why nothing can be told of the pool.
     """
 
     xml: str | None = None
@@ -42,6 +44,7 @@ class Left:
     made: bool = False
     volumes: t.Sequence[str] = ()
     blank: t.Sequence[str] = ()
+    devices: t.Mapping[str, t.Sequence[t.Any]] = field(default_factory=dict)
     unknown: str = ""
 
 
@@ -49,6 +52,12 @@ class Foresight:
     def __init__(self, control: t.Mapping[str, t.Any]) -> None:
         found = control.get("foreseen") or {}
         self._pools = {name: Left(**left) for name, left in found.items()}
+
+    def on(self, host: Reader) -> Reader:
+        """The host with the blank devices that there would be."""
+        devices = self._devices().items()
+        host.foreseen = {path: (what[0], what[1], what[2]) for path, what in devices if what}
+        return host
 
     def of(self, name: str) -> Left | None:
         """What would be left of a pool; ``None`` where no task was about it."""
@@ -130,11 +139,16 @@ class Foresight:
         paths = [*backend.pool.devices, *(backend.given.get("devices") or ())]
         folders = [poolxml.parse(left.xml).path for left in self._pools.values() if left.xml]
         blank = {number for left in self._pools.values() for number in left.blank}
+        unsure = {path for path, what in self._devices().items() if not what} | blank
         for path in (path for path in paths if path.startswith("/dev/")):
-            there = block.number(host, path)
+            there = block.find(host, path)
             made = not there and any(path.startswith(f"{folder}/") for folder in folders)
-            if made or there in blank:
+            names = {*block.names(host, path), there.number if there else ""}
+            if made or names & unsure:
                 raise _later(f"what is on {path}")
+
+    def _devices(self) -> dict[str, t.Sequence[t.Any]]:
+        return {path: what for left in self._pools.values() for path, what in left.devices.items()}
 
     def volumes(
         self, host: Reader, volumes: Volumes, name: str, seen: Seen, users: bool
@@ -158,10 +172,21 @@ class Foresight:
         if left and shares and (known or (left.made and {"device", "path"} <= {*left.given})):
             raise _later(f"the room that is left in pool {name}")
 
-    def with_volumes(self, name: str, touched: t.Sequence[str]) -> dict[str, t.Any]:
+    def with_pool(self, name: str, left: Left, gone: bool) -> dict[str, t.Any]:
+        """What the tasks after one on a pool are told, with what those before it leave in it."""
+        there = self._pools.get(name)
+        if there and not gone:
+            made = left.made or (there.made and bool(left.xml))
+            left = replace(left, made=made, volumes=there.volumes, devices=there.devices)
+        return told(name, left)
+
+    def with_volumes(
+        self, name: str, touched: t.Sequence[str], devices: t.Mapping[str, t.Sequence[t.Any]]
+    ) -> dict[str, t.Any]:
         """What the tasks after one on volumes are told, which would touch some."""
         left = self.of(name) or Left()
-        return told(name, replace(left, volumes=[*left.volumes, *touched]))
+        volumes, all_devices = [*left.volumes, *touched], {**left.devices, **devices}
+        return told(name, replace(left, volumes=volumes, devices=all_devices))
 
 
 def _is_on(other: Pool, pool: Pool) -> bool:

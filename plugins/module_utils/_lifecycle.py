@@ -342,6 +342,20 @@ def volume_steps(
             yield wish.name, _want(volumes, wish, there, room, allow, above)
 
 
+def capacities(
+    volumes: Volumes, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]
+) -> dict[str, int]:
+    """What new volumes get, by name; ``volume_faults`` has been asked before."""
+    room, found = _freed(volumes, wanted, seen), {}
+    for wish in wanted:
+        if wish.present:
+            there = seen.get(wish.name)
+            found[wish.name], allocation = _sizes(volumes, wish, there, room)
+            cost = _cost(volumes, wish, there, found[wish.name], allocation)
+            room.take(cost, wish, there)
+    return found
+
+
 class Secrets:
     """What libvirtd knows of the passphrases of a pool's volumes, by the paths that they have."""
 

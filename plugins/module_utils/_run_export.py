@@ -25,7 +25,7 @@ def run_export() -> None:
     params, before = module.params, Foresight(module.control)
 
     def look(host: Reader) -> Look:
-        return _look(host, params, before)
+        return _look(before.on(host), params, before)
 
     def tell(result: Result, work: t.Mapping[str, Result]) -> None:
         for facts in work.values():

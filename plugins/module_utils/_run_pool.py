@@ -12,14 +12,14 @@ from functools import partial
 from itertools import chain
 
 from . import _lifecycle, _options, _registry, _results
-from ._foresight import Foresight, Left, told
+from ._foresight import Foresight, Left
 from ._host import Reader
 from ._model import Device, Pool, Refused, Seen, SourceHost, Stored, Volume
 from ._plan import Action, deciding, joined
 from ._pools.base import Backend
 from ._run import Look, Module, perform
 from ._size import show
-from ._tools import files, fs
+from ._tools import block, files, fs
 from ._xml import poolxml
 
 
@@ -35,7 +35,7 @@ def run_pool(kind: type[Backend[t.Any]]) -> None:
     params = module.params
     wish = _lifecycle.Wish(*(params[key] for key in ("state", "build", "autostart", "refresh")))
     before = Foresight(module.control)
-    perform(module, lambda host: _look(host, kind, params, wish, before))
+    perform(module, lambda host: _look(before.on(host), kind, params, wish, before))
 
 
 def _look(
@@ -64,7 +64,8 @@ def _look(
         left = _left(host, backend, stored, before)
     elif stored.pool:
         _nothing_else(host, backend.pool, stored.pool)
-    found = _decided(backend, registry, stored, before.probe(host, backend), wish, left)
+    seen = before.probe(host, backend)
+    found = _decided(backend, registry, stored, seen, wish, left, before)
     _judge(host, found.plan, others)
     return _shown_around(host, registry, found, others, before) if wish.refresh else found
 
@@ -174,6 +175,7 @@ def _decided(
     seen: Seen,
     wish: _lifecycle.Wish,
     left: _lifecycle.Left | None,
+    before: Foresight,
 ) -> Look:
     after = stored.xml if wish.state == "inactive" else ""
     if wish.reaches:
@@ -191,7 +193,7 @@ def _decided(
         parting=(*seen.news, *(left.warnings if left else ())),
         volumes={volume.path: _known(volume) for volume in seen.volumes},
         view=tuple(registry.refresh(backend.pool.name)),
-        foreseen=_foreseen(backend, stored, seen, wish, after, plan),
+        foreseen=_foreseen(backend, stored, seen, wish, after, plan, before),
     )
 
 
@@ -202,6 +204,7 @@ def _foreseen(
     wish: _lifecycle.Wish,
     after: str,
     plan: t.Sequence[Action],
+    before: Foresight,
 ) -> dict[str, t.Any]:
     """What the tasks after this one are told, if it only looks."""
     given = {key: backend.given.get(key) for key in backend.options if key != "chap"}
@@ -214,7 +217,7 @@ def _foreseen(
         made=wish.reaches and seen.state != "ready",
         blank=list(_emptied(plan)) if wish.state == "deleted" else [],
     )
-    return told(backend.pool.name, left)
+    return before.with_pool(backend.pool.name, left, gone=wish.state == "deleted")
 
 
 def _emptied(plan: t.Sequence[Action]) -> t.Iterator[str]:
@@ -302,11 +305,20 @@ def _no_conflict(host: Reader, backend: Backend[t.Any], others: t.Sequence[Pool]
     for other in others:
         common = mine & backend.sources(host, other)
         if common:
+            told = ", ".join(sorted(_named(host, backend, common)))
             raise Refused(
-                f"Nothing was changed: pool {backend.pool.name} would live on "
-                f"{', '.join(sorted(common))}, on which pool {other.name} lives already. Use that "
-                "pool, or forget it with state: absent."
+                f"Nothing was changed: pool {backend.pool.name} would live on {told}, on which "
+                f"pool {other.name} lives already. Use that pool, or forget it with state: absent."
             )
+
+
+def _named(host: Reader, backend: Backend[t.Any], sources: t.Iterable[str]) -> t.Iterator[str]:
+    """What a pool lives on, devices by the names that the task has for them."""
+    paths = (*backend.pool.devices, *(backend.given.get("devices") or ()))
+    devices = {block.identity(host, path): path for path in paths if path.startswith("/")}
+    for source in sources:
+        number = source.partition("device ")[2]
+        yield f"device {devices[number]}" if number in devices else source
 
 
 def _left(

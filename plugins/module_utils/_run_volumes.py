@@ -21,6 +21,7 @@ from ._pools import all as pools
 from ._pools.base import Backend
 from ._results import Result
 from ._run import Look, Module, perform
+from ._tools import block
 from ._volumes.base import Volumes, Wanted
 
 
@@ -30,7 +31,7 @@ def run_volume() -> None:
     task = _Task(module.params, [module.params], False, module.control)
 
     def look(host: Reader) -> Look:
-        seen = task.look(host)
+        seen = task.look(task.before.on(host))
         return replace(seen, result={"volume": seen.result["volumes"][0]["volume"]})
 
     def tell(result: Result, work: t.Mapping[str, Result]) -> None:
@@ -48,7 +49,7 @@ def run_volumes() -> None:
     changed: dict[str, bool] = {}
 
     def look(host: Reader) -> Look:
-        seen = task.look(host)
+        seen = task.look(task.before.on(host))
         for row in seen.result["volumes"]:
             # What the first look plans is what the task changes.
             row["changed"] = changed.setdefault(row["name"], row["changed"])
@@ -104,9 +105,30 @@ class _Task:
         names = dict.fromkeys(wish.name for wish in (*named, *wanted))
         shown = [self._row(backend, each, steps.get(each), seen.get(each)) for each in names]
         warnings = (*volumes.warnings(), *unforeseen(wanted))
-        left = self.before.with_volumes(name, [each for each, way in steps.items() if way])
+        left = self._left(host, volumes, wanted, seen, [*filter(steps.get, steps)])
         view = tuple(registry.refresh(name))
         return Look(tuple(plan), {"volumes": shown}, warnings=warnings, view=view, foreseen=left)
+
+    def _left(
+        self,
+        host: Reader,
+        volumes: Volumes,
+        wanted: t.Sequence[Wanted],
+        seen: t.Mapping[str, Volume],
+        touched: t.Sequence[str],
+    ) -> dict[str, t.Any]:
+        """What the tasks after this one are told, if it only looks."""
+        devices: dict[str, t.Sequence[t.Any]] = {}
+        sector = volumes.sector(host)
+        sizes = _lifecycle.capacities(volumes, wanted, seen) if sector and touched else {}
+        for wish in wanted if sizes else ():
+            there, size = seen.get(wish.name), sizes.get(wish.name, 0)
+            paths = volumes.devices(wish.name)
+            known = [size, sector, paths[0]] if volumes.blank(wish) and not there else []
+            if wish.name in touched:
+                own = [block.number(host, there.path) or there.path] if there else paths
+                devices.update({path: known for path in own})
+        return self.before.with_volumes(self.params["pool"], touched, devices)
 
     def _row(
         self,

@@ -132,6 +132,67 @@ def test_a_play_is_foreseen(each_host: Driven, tmp_path: Path) -> None:
     host.sh(CLEAN)
 
 
+STACK: list[tuple[str, Result]] = [
+    ("pool_disk", {"name": "parts", "device": blank(0)}),
+    (
+        "volumes",
+        {"pool": "parts", "volumes": [{"capacity": "400 MiB"}, {"capacity": "100%FREE"}]},
+    ),
+    ("pool_logical", {"name": "guests", "devices": [f"{blank(0)}-part1", blank(1)]}),
+    (
+        "volumes",
+        {
+            "pool": "guests",
+            "volumes": [
+                {"name": "web", "capacity": "64 MiB"},
+                {"name": "thins", "capacity": "1 GiB", "lvm": {"type": "thin-pool"}},
+                {"name": "thin", "capacity": "400 MiB", "lvm": {"thin_pool": "thins"}},
+            ],
+        },
+    ),
+    ("pool_logical", {"name": "guests", "devices": [f"{blank(0)}-part1", blank(1)]}),  # the same
+    (
+        "pool_fs",
+        {"name": "web", "device": "/dev/guests/web", "path": "/srv/web", "format": "ext4"},
+    ),
+    (
+        "pool_fs",
+        {"name": "deep", "device": "/dev/mapper/guests-thin", "path": "/srv/deep", "format": "xfs"},
+    ),
+    ("pool_fs", {"name": "rest", "device": f"{blank(0)}-part2", "path": "/srv/r", "format": "xfs"}),
+    ("pool_dir", {"name": "inner", "path": "/srv/deep/inner"}),
+    (
+        "volumes",
+        {"pool": "web", "volumes": [{"name": "a", "format": "qcow2", "capacity": "1 GiB"}]},
+    ),
+    ("volume", {"pool": "inner", "name": "b", "capacity": "8 MiB"}),
+    ("pool_fs", {"name": "twin", "device": "/dev/mapper/guests-web", "path": "/srv/t"}),  # refused
+]
+UNSTACK = [
+    task("pool_dir", name="inner", state="deleted", allow=["delete"]),
+    *(
+        task("pool_fs", name=name, state="deleted", allow=["delete"])
+        for name in ("web", "deep", "rest")
+    ),
+    task("pool_logical", name="guests", state="deleted", allow=["delete"]),
+    task("pool_disk", name="parts", state="deleted", allow=["delete"]),
+]
+
+
+@on_one_host
+def test_a_stack_is_foreseen(each_host: Driven, tmp_path: Path) -> None:
+    host = each_host
+    host.sh(CLEAN)
+    before = host.drive("shown")
+    foreseen = played(host, tmp_path, STACK, check=True)
+    assert host.drive("shown") == before
+    done = played(host, tmp_path, STACK, check=False)
+    same(foreseen, done)
+    assert [n for n, answer in enumerate(done) if not answer["changed"]] == [4, len(STACK) - 1]
+    host.tasks(*UNSTACK)
+    host.sh(CLEAN)
+
+
 BARE: list[tuple[str, Result]] = [
     ("pool_dir", {"name": "images", "path": "/srv/fresh/images"}),
     ("pool_fs", {"name": "fs", "device": blank(0), "path": "/srv/fresh/attic", "format": "xfs"}),

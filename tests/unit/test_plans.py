@@ -7,7 +7,7 @@ A case is a task, a host (see fake_host.py; it can build on one of the file's ho
 either the commands of its plan or a part of its refusal.  It can say what else is seen: fields of
 the definition that is kept, parts of the files that are written, warnings, and what it leaves.
 ``foreseen`` is what tasks before it would leave, in check mode; where that is not enough to tell
-what comes, ``unforeseen`` says why.
+what comes, ``unforeseen`` says why.  ``brings`` are the devices that tasks after it can count on.
 """
 
 from __future__ import annotations
@@ -71,11 +71,12 @@ def look(case: Case, host: FakeHost) -> Look:
         given = params({**_options.POOL, **kind.options}, case["task"])
         assert not [*_options.pool_faults(given), *kind.faults(given)]
         wish = _lifecycle.Wish(*(given[key] for key in ("state", "build", "autostart", "refresh")))
-        found = _run_pool._look(host, kind, given, wish, Foresight(before))
+        foresight = Foresight(before)
+        found = _run_pool._look(foresight.on(host), kind, given, wish, foresight)
     else:
         given = params(_volume_options.VOLUMES, {"pool": "data", **case["task"]})
         task = _run_volumes._Task(given, given["volumes"], given["purge"], before)
-        found = task.look(host)
+        found = task.look(task.before.on(host))
     guard(found.plan, given["allow"])
     return found
 
@@ -113,6 +114,10 @@ def test_plan(case: Case) -> None:
     assert [text for text in case.get("warns", ()) if text not in found.warnings] == []
     assert case.get("leaves", "") in " ".join(found.parting)
     assert not (case.get("quiet") and found.parting)
+    brought = {
+        path: what for left in found.foreseen.values() for path, what in left["devices"].items()
+    }
+    assert brought == case.get("brings", brought)
     for key, value in case.get("definition", {}).items():
         kept = getattr(poolxml.parse(found.after), key)
         assert (list(kept) if isinstance(kept, tuple) else kept) == value

@@ -21,13 +21,27 @@ UNKNOWN = "unknown data"
 
 
 def find(host: Reader, path: str) -> Device | None:
-    """The block device at a path; ``None`` where the path does not exist."""
+    """The block device at a path; ``None`` where the path does not exist and is not foreseen."""
     node = host.node(path)
     if node is None:
-        return None
+        coming = foreseen(host, path)
+        return Device(path, "", coming[0], foreseen=coming[1]) if coming else None
     if node.kind != "block":
         raise Refused(f"Nothing was changed: {path} is not a block device.")
     return known(host, path, node.device)
+
+
+def foreseen(host: Reader, path: str) -> tuple[int, int, str] | None:
+    """What of `Reader.foreseen` is at a path."""
+    found = (host.foreseen.get(name) for name in names(host, path) if host.foreseen)
+    return next(filter(None, found), None)
+
+
+def names(host: Reader, path: str) -> tuple[str, ...]:
+    """A path, and what the kernel would call the partition of a disk that it means."""
+    found = re.fullmatch(r"(/dev/disk/.+)-part(\d+)", path)
+    disk = host.real(found[1]) if found else ""
+    return (path, f"{disk}{'p' if disk[-1].isdigit() else ''}{found[2]}") if found else (path,)
 
 
 def known(host: Reader, path: str, number: str, partition: int = 0) -> Device:
@@ -42,13 +56,15 @@ def known(host: Reader, path: str, number: str, partition: int = 0) -> Device:
 
 def sector(host: Reader, device: Device) -> int:
     """The size of a device's sectors, which those of a partition share."""
+    if device.foreseen:
+        return device.foreseen
     files = (f"{device.sysfs}{place}/queue/logical_block_size" for place in ("", "/.."))
     return next((int(text) for file in files if (text := host.read(file))), 512)
 
 
 def seen(host: Reader, device: Device) -> Device:
     """The device with a checksum of its ends, by which a step knows that it is as it was."""
-    return replace(device, ends=host.ends(device.path))
+    return replace(device, ends=ZEROS if device.foreseen else host.ends(device.path))
 
 
 def offers(host: Reader, kind: str, partitions: bool = False) -> t.Iterator[Offer]:
@@ -94,6 +110,12 @@ def missing(path: str, pool: str) -> Refused:
     )
 
 
+def identity(host: Reader, path: str) -> str:
+    """What tells the device at a path from others, or whatever is said where none is."""
+    coming = foreseen(host, path)
+    return number(host, path) or (coming[2] if coming else path)
+
+
 def sources(host: Reader, pool: Pool, more: t.Sequence[str] = ()) -> frozenset[str]:
     """What a pool on block devices lives on, by what the devices are and not by their names.
 
@@ -103,8 +125,7 @@ def sources(host: Reader, pool: Pool, more: t.Sequence[str] = ()) -> frozenset[s
         return frozenset()
     found = {f"volume group {pool.source}"} if pool.type == "logical" else set()
     for path in (*pool.devices, *more):
-        node = host.node(path)
-        found.add(f"device {node.device}" if node and node.device else f"device {path}")
+        found.add(f"device {identity(host, path)}")
     return frozenset(found)
 
 
@@ -195,6 +216,7 @@ def _mapped_partition(host: Reader, folder: str) -> int:
 
 def dirt(host: Reader, devices: t.Sequence[Device]) -> dict[str, str]:
     """What is on devices, by path; a device is left out only where nothing at all is on it."""
+    devices = [device for device in devices if not device.foreseen]
     if not devices:
         return {}
     # wipefs names a device by the last part of its path only.
@@ -224,7 +246,7 @@ def signatures(host: Reader, paths: t.Sequence[str]) -> list[dict[str, str]]:
 def named_by_content(host: Reader, source: str, device: Device) -> bool:
     """Whether a path in /dev/disk, which udev has not made, would lead to what is on a device."""
     tag, _slash, value = source.partition("/dev/disk/by-")[2].partition("/")
-    if tag not in ("uuid", "label"):
+    if tag not in ("uuid", "label") or device.foreseen:
         return False
     return any(row.get(tag) == value for row in signatures(host, [host.real(device.path)]))
 

@@ -97,7 +97,7 @@ def maker(format: str) -> str:
 def rehearse(host: Reader, format: str, device: Device) -> str:
     """What the tool says against making a file system; "" where it would, or cannot tell."""
     argv = _REHEARSAL.get(format)
-    if not argv or not host.has(argv[0]):
+    if not argv or device.foreseen or not host.has(argv[0]):
         return ""
     code, output, errors = host.rehearse(*argv, device.path)
     return (errors or output).strip() or "it does not say why" if code else ""

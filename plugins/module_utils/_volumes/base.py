@@ -121,6 +121,18 @@ class Volumes(abc.ABC):
         like = wanted.like.format if wanted.like else ""
         return self.step(there.format if there else wanted.format or like or "raw")
 
+    def devices(self, name: str) -> t.Sequence[str]:
+        """The paths that the device of a new volume will have."""
+        return ()
+
+    def blank(self, wanted: Wanted) -> bool:
+        """Whether a new volume is a device that holds nothing."""
+        return not wanted.content and not wanted.encryption
+
+    def sector(self, host: Reader) -> int:
+        """The size of the sectors of new volumes; 0 where they are no devices."""
+        return 0
+
     def implied(self, wanted: Wanted) -> int:
         """The capacity of a new volume for which the task gives none; 0 where it has to."""
         return wanted.like.capacity if wanted.like else 0

@@ -163,6 +163,16 @@ class LogicalVolumes(base.Volumes):
         own = self.layouts.get(there.key, NEW).own if there else max(1, wish.stripes)
         return self.step("") * max(1, own)
 
+    def devices(self, name: str) -> t.Sequence[str]:
+        return f"/dev/{self.name}/{name}", f"/dev/mapper/{lvm.mapped_name(self.name, name)}"
+
+    def blank(self, wanted: base.Wanted) -> bool:
+        kind = self._resolved(wanted).type
+        return kind not in ("snapshot", "thin-pool") and super().blank(wanted)
+
+    def sector(self, host: Reader) -> int:
+        return max((block.sector(host, device) for device in self.members), default=0)
+
     def implied(self, wanted: base.Wanted) -> int:
         names = [wanted.name]
         while wanted.lvm and wanted.lvm.type == "snapshot":

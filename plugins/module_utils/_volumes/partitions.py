@@ -223,6 +223,15 @@ class Partitions(base.Volumes):
         self._space = Space(self.table, self.stem)
         return self._space
 
+    def devices(self, name: str) -> t.Sequence[str]:
+        return (f"{self.folder}/{name}",)
+
+    def blank(self, wanted: base.Wanted) -> bool:
+        return wanted.format != "extended" and super().blank(wanted)
+
+    def sector(self, host: Reader) -> int:
+        return block.sector(host, self.device)
+
     def named(
         self, wanted: t.Sequence[base.Wanted], seen: t.Mapping[str, Volume]
     ) -> list[base.Wanted]:
