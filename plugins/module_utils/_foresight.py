@@ -30,8 +30,9 @@ class Left:
     ``xml`` is its definition, "" where it is forgotten, ``None`` where no task is about that, and
     ``was`` what it was before it is left or stopped.
     ``given`` are the options of its type, ``made`` tells whether its storage is new, and so empty.
-    ``volumes`` are those that would be made, changed or removed.  ``blank`` are the numbers of the
-    devices that would hold nothing any more.  ``devices`` are those of ``volumes``, by each path:
+    ``volumes`` are those that would be made, changed or removed, and ``rows`` what was said of new
+    ones that a task could as well have said itself.  ``blank`` are the numbers of the devices that
+    would hold nothing any more.  ``devices`` are those of ``volumes``, by each path:
     as `Reader.foreseen` of one that would be new and blank, nothing of what cannot be told.
     ``unknown`` says why nothing can be told of the pool.
     """
@@ -43,6 +44,7 @@ class Left:
     active: bool = False
     made: bool = False
     volumes: t.Sequence[str] = ()
+    rows: t.Sequence[t.Mapping[str, t.Any]] = ()
     blank: t.Sequence[str] = ()
     devices: t.Mapping[str, t.Sequence[t.Any]] = field(default_factory=dict)
     unknown: str = ""
@@ -155,38 +157,77 @@ class Foresight:
     ) -> list[Volume]:
         """The volumes of a pool that there would be."""
         left = self.of(name)
+        volumes.foretold = left.volumes if left else ()
         if left and left.made:
             volumes.foresee(host, seen)
             return []
         return volumes.look(host, users=users)
 
-    def touch(self, name: str, rows: t.Sequence[t.Mapping[str, t.Any]], purge: bool) -> None:
-        """Raises `Unforeseen` where a task builds on volumes as others would leave them."""
+    def earlier(
+        self, name: str, rows: t.Sequence[t.Mapping[str, t.Any]], purge: bool = False
+    ) -> list[t.Mapping[str, t.Any]]:
+        """What tasks before say of volumes that they would make, and that come before ``rows``.
+
+        Raises `Unforeseen` where that is not enough to tell what those would find.
+        """
         left = self.of(name)
-        known = set(left.volumes) if left else set()
+        if left is None:
+            return []
+        adds = not purge and all(row["state"] == "present" and row["name"] for row in rows)
+        told = {row["name"]: row for row in left.rows if adds}
+        unknown = set(left.volumes) - told.keys()
         for row in rows:
-            named = {row["name"], *_named(row)} & known
-            if named:
-                raise _later(f"volume {sorted(named)[0]} of pool {name}")
-        shares = purge or any("%" in str(row.get("capacity")) for row in rows)
-        if left and shares and (known or (left.made and {"device", "path"} <= {*left.given})):
+            named = {row["name"], *_named(row)} & unknown
+            if named or told.get(row["name"], row) != row:
+                raise _later(f"volume {min(named, default=row['name'])} of pool {name}")
+        # What a file really takes of its file system is seen only then.
+        sure = not unknown and (left.devices or not told) and not _is_new_filesystem(left)
+        if not sure and (purge or any(map(_depends_on_others, rows))):
             raise _later(f"the room that is left in pool {name}")
+        return [*told.values()]
+
+    def read(self, name: str, volume: str) -> None:
+        """Raises `Unforeseen` where a volume is another by then."""
+        left = self.of(name)
+        if left and volume in left.volumes:
+            raise _later(f"volume {volume} of pool {name}")
 
     def with_pool(self, name: str, left: Left, gone: bool) -> dict[str, t.Any]:
         """What the tasks after one on a pool are told, with what those before it leave in it."""
         there = self._pools.get(name)
         if there and not gone:
             made = left.made or (there.made and bool(left.xml))
-            left = replace(left, made=made, volumes=there.volumes, devices=there.devices)
+            kept = replace(there, xml=left.xml, was=left.was, given=left.given, made=made)
+            left = replace(kept, autostart=left.autostart, active=left.active, blank=left.blank)
         return told(name, left)
 
     def with_volumes(
-        self, name: str, touched: t.Sequence[str], devices: t.Mapping[str, t.Sequence[t.Any]]
+        self,
+        name: str,
+        touched: t.Sequence[str],
+        rows: t.Sequence[t.Mapping[str, t.Any]],
+        devices: t.Mapping[str, t.Sequence[t.Any]],
     ) -> dict[str, t.Any]:
         """What the tasks after one on volumes are told, which would touch some."""
         left = self.of(name) or Left()
-        volumes, all_devices = [*left.volumes, *touched], {**left.devices, **devices}
-        return told(name, replace(left, volumes=volumes, devices=all_devices))
+        again = [row for row in left.rows if row["name"] not in touched]
+        return told(
+            name,
+            replace(
+                left,
+                volumes=[*left.volumes, *touched],
+                rows=[*again, *rows],
+                devices={**left.devices, **devices},
+            ),
+        )
+
+
+def _depends_on_others(row: t.Mapping[str, t.Any]) -> bool:
+    return "%" in str(row.get("capacity")) or not row["name"]
+
+
+def _is_new_filesystem(left: Left) -> bool:
+    return left.made and {"device", "path"} <= {*left.given}
 
 
 def _is_on(other: Pool, pool: Pool) -> bool:

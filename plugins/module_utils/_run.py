@@ -22,7 +22,7 @@ from ansible.module_utils.errors import AnsibleValidationError, UnsupportedError
 
 from . import _job
 from ._host import WITHIN, HostError, NotInstalled, Reader
-from ._model import Filling, Lacking, Refused
+from ._model import Filling, Lacking, Pool, Refused
 from ._plan import Action, Stopped, apply, deciding, guard, sentence, unsent
 from ._process import detach, execute, execute_within, locked
 from ._streams import Fetch
@@ -334,6 +334,15 @@ def _performed(
     for text in (*seen.warnings, *parting, *([lacking] if lacking else ())):
         module.warn(text)
     return {**seen.result, **result, **({"lacking": lacking} if lacking else {})}
+
+
+def judge(host: Reader, plan: t.Sequence[Action], others: t.Callable[[], t.Sequence[Pool]]) -> None:
+    """Raises `Refused` where a plan takes what somebody else has a right to; see `_taking`."""
+    if plan:
+        from . import _taking  # only here, because it takes its time
+
+        with deciding(plan):
+            _taking.judge(host, plan, others())
 
 
 def _planned(module: Module, seen: Look) -> dict[str, t.Any]:

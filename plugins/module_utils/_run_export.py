@@ -9,13 +9,13 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from . import _export, _options, _registry, _size, _taking, _volume_options
+from . import _export, _options, _registry, _size, _volume_options
 from ._foresight import Foresight
 from ._host import Reader
 from ._model import Permissions, Pool, Refused, Source
-from ._plan import Steps, deciding
+from ._plan import Steps
 from ._results import Result
-from ._run import Look, Module, perform
+from ._run import Look, Module, judge, perform
 from ._run_volumes import active_pool
 
 
@@ -37,7 +37,7 @@ def run_export() -> None:
 def _look(host: Reader, params: _options.Params, before: Foresight) -> Look:
     name = params["pool"]
     registry = _registry.find(host, params["libvirt"], params["libvirt_uri"])
-    before.touch(name, [params], False)
+    before.read(name, params["name"])
     pool = before.stored(host, registry, name).pool
     others = before.others(host, registry, name)
     faults = list(_options.account_faults(host, params))
@@ -46,8 +46,7 @@ def _look(host: Reader, params: _options.Params, before: Foresight) -> Look:
     source = _source(host, registry, pool, params, before)
     dest = _export.find(host, params["dest"], [*others, *([pool] if pool else [])])
     plan = tuple(_steps(host, params, source, dest))
-    with deciding(plan):
-        _taking.judge(host, plan, others)
+    judge(host, plan, lambda: others)
     result = {"dest": dest.path, "size": dest.node.size if dest.node else None}
     return Look(plan, result)
 

@@ -15,9 +15,9 @@ from . import _lifecycle, _options, _registry, _results
 from ._foresight import Foresight, Left
 from ._host import Reader
 from ._model import Device, Pool, Refused, Seen, SourceHost, Stored, Volume
-from ._plan import Action, deciding, joined
+from ._plan import Action, joined
 from ._pools.base import Backend
-from ._run import Look, Module, perform
+from ._run import Look, Module, judge, perform
 from ._size import show
 from ._tools import block, files, fs
 from ._xml import poolxml
@@ -66,17 +66,8 @@ def _look(
         _nothing_else(host, backend.pool, stored.pool)
     seen = before.probe(host, backend)
     found = _decided(backend, registry, stored, seen, wish, left, before)
-    _judge(host, found.plan, others)
+    judge(host, found.plan, lambda: others)
     return _shown_around(host, registry, found, others, before) if wish.refresh else found
-
-
-def _judge(host: Reader, plan: t.Sequence[Action], others: t.Sequence[Pool]) -> None:
-    if not plan:
-        return
-    from . import _taking  # only here, because it takes its time
-
-    with deciding(plan):
-        _taking.judge(host, plan, others)
 
 
 def _shown_around(

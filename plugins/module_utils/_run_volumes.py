@@ -16,11 +16,11 @@ from ._fetch import fetch
 from ._foresight import Foresight
 from ._host import Reader
 from ._model import Pool, Refused, Seen, Stored, Volume
-from ._plan import Action, deciding, joined
+from ._plan import Action, joined
 from ._pools import all as pools
 from ._pools.base import Backend
 from ._results import Result
-from ._run import Look, Module, perform
+from ._run import Look, Module, judge, perform
 from ._tools import block
 from ._volumes.base import Volumes, Wanted
 
@@ -62,6 +62,10 @@ def run_volumes() -> None:
     perform(module, look, tell)
 
 
+# What tasks after are not told: secrets, and what is fetched to be looked at.
+_HIDDEN = ("encryption", "cloud_init", "source")
+
+
 class _Task:
     """What is wanted of the volumes of one pool."""
 
@@ -75,18 +79,20 @@ class _Task:
         self.params = params
         self.before = Foresight(control)
         self.sent = control.get("sent", {})
+        self.tells = "foreseen" in control
         self.rows = rows
         self.purge = purge
 
     def look(self, host: Reader) -> Look:
         name = self.params["pool"]
         registry = _registry.find(host, self.params["libvirt"], self.params["libvirt_uri"])
-        self.before.touch(name, self.rows, self.purge)
+        earlier = self._earlier()
         stored = self.before.stored(host, registry, name)
         pool, users = stored.pool, self._takes_away
         backend, volumes, there = active_pool(host, registry, name, pool, self.before, users)
         seen = {volume.name: volume for volume in there}
-        wanted, secrets = self._wanted(host, seen), self._secrets(host, registry, backend.pool)
+        wanted = self._wanted(host, seen, earlier)
+        secrets = self._secrets(host, registry, backend.pool)
         seen = secrets.named(_as_said(host, volumes, wanted, seen))
         named, wanted = self._filled(host, registry, volumes, wanted, seen)
         if self.purge:
@@ -94,18 +100,15 @@ class _Task:
         faults = list(_lifecycle.volume_faults(backend.pool, volumes, wanted, seen))
         if faults:
             raise Refused(f"Nothing was changed: {'; '.join(faults)}.")
-        steps = self._steps(secrets, volumes, wanted, seen)
+        before = {wish.name for wish in named[: len(earlier)]}
+        steps = self._steps(secrets, volumes, wanted, seen, before)
         plan = [*volumes.leftovers(), *joined(action for way in steps.values() for action in way)]
         plan += [*(volumes.settle() if plan else ()), *_told(registry, stored, seen.values(), plan)]
-        if plan:
-            from . import _taking  # only here, because it takes its time
-
-            with deciding(plan):
-                _taking.judge(host, plan, self.before.others(host, registry, name))
-        names = dict.fromkeys(wish.name for wish in (*named, *wanted))
-        shown = [self._row(backend, each, steps.get(each), seen.get(each)) for each in names]
+        judge(host, plan, functools.partial(self.before.others, host, registry, name))
+        names = self._names(named, earlier)
+        shown = self._shown(backend, dict.fromkeys([*names, *steps]), steps, seen)
         warnings = (*volumes.warnings(), *unforeseen(wanted))
-        left = self._left(host, volumes, wanted, seen, [*filter(steps.get, steps)])
+        left = self._left(host, volumes, wanted, seen, names, [*filter(steps.get, steps)])
         view = tuple(registry.refresh(name))
         return Look(tuple(plan), {"volumes": shown}, warnings=warnings, view=view, foreseen=left)
 
@@ -115,9 +118,12 @@ class _Task:
         volumes: Volumes,
         wanted: t.Sequence[Wanted],
         seen: t.Mapping[str, Volume],
+        names: t.Sequence[str],
         touched: t.Sequence[str],
     ) -> dict[str, t.Any]:
         """What the tasks after this one are told, if it only looks."""
+        if not self.tells:
+            return {}
         devices: dict[str, t.Sequence[t.Any]] = {}
         sector = volumes.sector(host)
         sizes = _lifecycle.capacities(volumes, wanted, seen) if sector and touched else {}
@@ -128,20 +134,46 @@ class _Task:
             if wish.name in touched:
                 own = [block.number(host, there.path) or there.path] if there else paths
                 devices.update({path: known for path in own})
-        return self.before.with_volumes(self.params["pool"], touched, devices)
+        rows = [
+            {**_volume_options.row(row), "name": name}
+            for row, name in zip(self.rows, names)
+            if name in touched and name not in seen and not any(map(row.get, _HIDDEN))
+        ]
+        return self.before.with_volumes(self.params["pool"], touched, rows, devices)
 
-    def _row(
+    def _shown(
         self,
         backend: Backend[t.Any],
-        name: str,
-        steps: t.Sequence[Action] | None,
-        there: Volume | None,
-    ) -> dict[str, t.Any]:
+        names: t.Iterable[str],
+        steps: t.Mapping[str, t.Sequence[Action]],
+        seen: t.Mapping[str, Volume],
+    ) -> list[dict[str, t.Any]]:
         pool, details = backend.pool.name, self.params.get("details", True)
-        shown = _results.volume(pool, there, backend.formatted, details) if there else None
-        return {"name": name, "changed": bool(steps), "volume": shown}
+        found = []
+        for name in names:
+            there = seen.get(name)
+            volume = _results.volume(pool, there, backend.formatted, details) if there else None
+            found.append({"name": name, "changed": bool(steps.get(name)), "volume": volume})
+        return found
 
-    def _wanted(self, host: Reader, seen: t.Mapping[str, Volume]) -> list[Wanted]:
+    def _names(self, named: t.Sequence[Wanted], earlier: t.Sequence[_options.Params]) -> list[str]:
+        """The names of the task's volumes, as it lists them; ``named`` begins with the others."""
+        own = iter(named[len(earlier) :])
+        known = [row["name"] for row in earlier]
+        return [row["name"] if row["name"] in known else next(own).name for row in self.rows]
+
+    def _earlier(self) -> list[_options.Params]:
+        """What tasks before say of volumes that they would make, in check mode."""
+        own = [_volume_options.row(row) for row in self.rows]
+        return [*self.before.earlier(self.params["pool"], own, self.purge)]
+
+    def _wanted(
+        self,
+        host: Reader,
+        seen: t.Mapping[str, Volume],
+        earlier: t.Sequence[_options.Params],
+    ) -> list[Wanted]:
+        """The wishes of tasks before, then those of this one."""
         faults: list[str] = []
         for number, row in enumerate(self.rows):
             where = "" if row is self.params else f"volumes[{number}]: "
@@ -149,7 +181,8 @@ class _Task:
         if faults:
             raise Refused(f"Nothing was changed: {'; '.join(faults)}.")
         pool, sent = self.params["pool"], self.sent
-        rows = ((row, seen.get(row["name"])) for row in self.rows)
+        own = [row for row in self.rows if _volume_options.row(row) not in earlier]
+        rows = ((row, seen.get(row["name"])) for row in (*earlier, *own))
         wanted = (_volume_options.wanted(host, row, there, pool, sent) for row, there in rows)
         return [_with_passphrase(host, wish) for wish in wanted]
 
@@ -192,15 +225,19 @@ class _Task:
         volumes: Volumes,
         wanted: t.Sequence[Wanted],
         seen: t.Mapping[str, Volume],
+        before: t.Collection[str],
     ) -> dict[str, tuple[Action, ...]]:
-        """The way to each wish; a secret comes before its volume, and goes behind it."""
+        """The way to each wish but those of tasks before.
+
+        A secret comes before its volume, and goes behind it.
+        """
         ways = _lifecycle.volume_steps(volumes, wanted, seen, self.params["allow"])
         steps = {name: tuple(way) for name, way in ways}
         for wish in wanted:
             way = steps.get(wish.name, ())
             secret = tuple(secrets.steps(volumes, wish, seen.get(wish.name)))
             steps[wish.name] = (*secret, *way) if wish.present else (*way, *secret)
-        return steps
+        return {name: way for name, way in steps.items() if name not in before}
 
     @property
     def _takes_away(self) -> bool:

@@ -320,6 +320,11 @@ def _nameless_faults(params: Params) -> t.Iterator[str]:
         yield "name: is missing, and capacity is not given as bytes, which could stand in for it"
 
 
+def row(params: Params) -> Params:
+    """What a task says of one volume."""
+    return {key: params.get(key) for key in _VOLUME}
+
+
 def wanted(host: Reader, row: Params, there: Volume | None, pool: str, sent: Params) -> Wanted:
     """What is wanted of a volume; ``sent`` tells path and checksum of uploads."""
     mode = there.permissions.mode if there else "0600"

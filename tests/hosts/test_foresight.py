@@ -146,10 +146,17 @@ STACK: list[tuple[str, Result]] = [
             "volumes": [
                 {"name": "web", "capacity": "64 MiB"},
                 {"name": "thins", "capacity": "1 GiB", "lvm": {"type": "thin-pool"}},
-                {"name": "thin", "capacity": "400 MiB", "lvm": {"thin_pool": "thins"}},
             ],
         },
     ),
+    (
+        "volume",
+        {"pool": "guests", "name": "thin", "capacity": "400 MiB", "lvm": {"thin_pool": "thins"}},
+    ),
+    ("volume", {"pool": "guests", "name": "web", "capacity": "64 MiB"}),  # the same
+    ("volume", {"pool": "guests", "name": "half", "capacity": "50%FREE"}),
+    ("volume", {"pool": "guests", "name": "clone", "clone_from": {"volume": "web"}}),
+    ("volume", {"pool": "guests", "name": "none", "capacity": "9 GiB"}),  # refused
     ("pool_logical", {"name": "guests", "devices": [f"{blank(0)}-part1", blank(1)]}),  # the same
     (
         "pool_fs",
@@ -165,6 +172,8 @@ STACK: list[tuple[str, Result]] = [
         "volumes",
         {"pool": "web", "volumes": [{"name": "a", "format": "qcow2", "capacity": "1 GiB"}]},
     ),
+    ("volume", {"pool": "web", "name": "child", "format": "qcow2", "backing": {"volume": "a"}}),
+    ("volume", {"pool": "web", "name": "copy", "clone_from": {"volume": "a"}}),
     ("volume", {"pool": "inner", "name": "b", "capacity": "8 MiB"}),
     ("pool_fs", {"name": "twin", "device": "/dev/mapper/guests-web", "path": "/srv/t"}),  # refused
 ]
@@ -188,7 +197,12 @@ def test_a_stack_is_foreseen(each_host: Driven, tmp_path: Path) -> None:
     assert host.drive("shown") == before
     done = played(host, tmp_path, STACK, check=False)
     same(foreseen, done)
-    assert [n for n, answer in enumerate(done) if not answer["changed"]] == [4, len(STACK) - 1]
+    assert [n for n, answer in enumerate(done) if not answer["changed"]] == [
+        5,
+        8,
+        9,
+        len(STACK) - 1,
+    ]
     host.tasks(*UNSTACK)
     host.sh(CLEAN)
 

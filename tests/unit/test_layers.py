@@ -94,6 +94,7 @@ MAY = {
         "_host",
         "_process",
         "_streams",
+        "_taking",
         "_tools",
         "_writer",
         "_xml",

@@ -63,9 +63,16 @@ def params(spec: _options.Spec, task: Case) -> Case:
     return dict(checked.validated_parameters)
 
 
+def told(left: Case) -> Case:
+    """What a task is told of a pool, with all that there is to say in each row."""
+    task = {"pool": "data", "volumes": left.get("rows", [])}
+    rows = params(_volume_options.VOLUMES, task)["volumes"]
+    return {**left, "rows": [_volume_options.row(row) for row in rows]}
+
+
 def look(case: Case, host: FakeHost) -> Look:
     """The module's look; ``foreseen`` of a case is what tasks before it would leave."""
-    before = {"foreseen": case.get("foreseen", {})}
+    before = {"foreseen": {name: told(left) for name, left in case.get("foreseen", {}).items()}}
     if case["kind"] in BACKENDS:
         kind = BACKENDS[case["kind"]]
         given = params({**_options.POOL, **kind.options}, case["task"])

@@ -92,7 +92,13 @@ class Room:
 
 
 class Volumes(abc.ABC):
-    """Volumes of one pool.  ``look`` and ``inspect`` look; the others are pure."""
+    """Volumes of one pool.  ``look`` and ``inspect`` look; the others are pure.
+
+    ``foretold`` are those that tasks before would make or change, which clear away what
+    interrupted runs left.
+    """
+
+    foretold: t.Collection[str] = ()
 
     seeds = False  # whether a volume can be a seed
 

@@ -521,7 +521,7 @@ class Files(base.Volumes):
         return sorted(leaving, key=lambda volume: not volume.link)
 
     def leftovers(self) -> Steps:
-        for left in self._leftovers:
+        for left in self._leftovers if not self.foretold else ():
             text = f"remove {left.path}, which an interrupted run left"
             yield files.remove_from(self._place(), left, text)
 

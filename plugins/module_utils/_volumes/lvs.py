@@ -448,7 +448,7 @@ class LogicalVolumes(base.Volumes):
         yield lvm.remove_volume(self._there(), self.members, seen)
 
     def leftovers(self) -> Steps:
-        for left in self._leftovers:
+        for left in self._leftovers if not self.foretold else ():
             # Under its final name somebody may have put it to use, though its task failed.
             unnamed = left.name.startswith(f"{self.mark}-")
             risk = "" if unnamed or not any(map(self._used, left.devices)) else "delete"

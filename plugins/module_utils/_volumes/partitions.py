@@ -350,7 +350,7 @@ class Partitions(base.Volumes):
         logical = self._space.label == "dos" and part.number >= _FIRST_LOGICAL
         if wanted.content or wanted.encryption:
             self._marked.add(part.number)
-        yield from self._cleared(part)
+        yield from self._cleared(part, wanted.name)
         yield partitions.make(self.device, self._space.label, part, logical)
         if wanted.content:
             yield partitions.settle()
@@ -396,10 +396,10 @@ class Partitions(base.Volumes):
         text = f"fill partition {seen.number} of {self.device.path} from {wanted.content.shown}"
         yield filling.again(kernel[0], seen.mark, how, text)
 
-    def _cleared(self, part: partitions.Part) -> Steps:
+    def _cleared(self, part: partitions.Part, name: str) -> Steps:
         """Blanks a place; before all other steps where it is free already."""
         if self._in_a_gap(part):
-            self._blanked.append(part)
+            self._blanked += [part] if name not in self.foretold else []
         else:
             yield self._blank(part)
 
@@ -457,7 +457,7 @@ class Partitions(base.Volumes):
         if capacity > seen.capacity:
             # The superblock of an array, or a second table, can be where the new end is.
             grown = end + capacity - seen.capacity
-            yield from self._cleared(partitions.Part(seen.number, end, grown))
+            yield from self._cleared(partitions.Part(seen.number, end, grown), seen.name)
         risk = "shrink" if capacity < seen.capacity else ""
         kernel = self.kernel.get(seen.number, ())
         yield from partitions.resize(self.device, seen.number, sectors, risk, kernel)
@@ -509,7 +509,7 @@ class Partitions(base.Volumes):
         What is free is blanked at once, so that one command can make all partitions.
         """
         table, space = self.table, self._space
-        for number in self.unknown:
+        for number in self.unknown if not self.foretold else ():
             lost = [part for part in self.lost if part.partition == number]
             yield partitions.tell_kernel(self.device, number, lost)
         if table and space and table.short and space.end > table.short:
