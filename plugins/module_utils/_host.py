@@ -231,6 +231,16 @@ class Reader:
             raise HostError(f"{' '.join(argv)}: not a command that only rehearses.")
         return self._bounded(argv, "", _LONGEST)
 
+    @contextlib.contextmanager
+    def zeros(self, size: int) -> t.Iterator[str]:
+        """A path to as many zeros, in memory, where a device that is foreseen is not there yet."""
+        file = os.memfd_create("foreseen")
+        try:
+            os.ftruncate(file, size)
+            yield f"/proc/{os.getpid()}/fd/{file}"
+        finally:
+            os.close(file)
+
     def _bounded(self, argv: t.Sequence[str], stdin: str, limit: int) -> tuple[int, str, str]:
         bound = (WITHIN, str(limit)) if limit else ()
         code, output, errors = self._execute((*bound, *argv), stdin)

@@ -145,6 +145,7 @@ STACK: list[tuple[str, Result]] = [
             "pool": "guests",
             "volumes": [
                 {"name": "web", "capacity": "64 MiB"},
+                {"name": "small", "capacity": "64 MiB"},
                 {"name": "thins", "capacity": "1 GiB", "lvm": {"type": "thin-pool"}},
             ],
         },
@@ -167,6 +168,7 @@ STACK: list[tuple[str, Result]] = [
         {"name": "deep", "device": "/dev/mapper/guests-thin", "path": "/srv/deep", "format": "xfs"},
     ),
     ("pool_fs", {"name": "rest", "device": f"{blank(0)}-part2", "path": "/srv/r", "format": "xfs"}),
+    ("pool_fs", {"name": "s", "device": "/dev/guests/small", "path": "/srv/s", "format": "xfs"}),
     ("pool_dir", {"name": "inner", "path": "/srv/deep/inner"}),
     (
         "volumes",

@@ -220,7 +220,7 @@ class Fs(Backend[SeenFileSystem]):
             return replace(seen, state="ready")
         tool = fs.maker(self.pool.format)
         # Who has the device is told better than by the tool that does not get it.
-        useless = dirt or device.foreseen or host.taken(device.path)
+        useless = dirt or (not device.foreseen and host.taken(device.path))
         return replace(
             seen,
             state="foreign" if dirt else "blank",

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import typing as t
 
@@ -97,10 +98,13 @@ def maker(format: str) -> str:
 def rehearse(host: Reader, format: str, device: Device) -> str:
     """What the tool says against making a file system; "" where it would, or cannot tell."""
     argv = _REHEARSAL.get(format)
-    if not argv or device.foreseen or not host.has(argv[0]):
+    if not argv or not host.has(argv[0]):
         return ""
-    code, output, errors = host.rehearse(*argv, device.path)
-    return (errors or output).strip() or "it does not say why" if code else ""
+    foreseen = host.zeros(device.size) if device.foreseen else contextlib.nullcontext(device.path)
+    with foreseen as path:
+        code, output, errors = host.rehearse(*argv, path)
+    said = (errors or output).replace(path, device.path).strip()
+    return said or "it does not say why" if code else ""
 
 
 def make(format: str, device: Device) -> Action:
