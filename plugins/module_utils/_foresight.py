@@ -30,10 +30,10 @@ class Left:
     ``xml`` is its definition, "" where it is forgotten, ``None`` where no task is about that, and
     ``was`` what it was before it is left or stopped.
     ``given`` are the options of its type, ``made`` tells whether its storage is new, and so empty.
-    ``volumes`` are those that would be made, changed or removed, and ``rows`` what was said of new
-    ones that a task could as well have said itself.  ``blank`` are the numbers of the devices that
-    would hold nothing any more.  ``devices`` are those of ``volumes``, by each path:
-    as `Reader.foreseen` of one that would be new and blank, nothing of what cannot be told.
+    ``volumes`` are those that would be made, changed or removed in ``folder``, and ``rows`` what
+    was said of new ones that a task could as well have said itself.  ``blank`` are the numbers of
+    the devices that would hold nothing any more.  ``devices`` are those of ``volumes``, by each
+    path: as `Reader.foreseen` of one that would be new and blank, nothing of what cannot be told.
     ``unknown`` says why nothing can be told of the pool.
     """
 
@@ -44,6 +44,7 @@ class Left:
     active: bool = False
     made: bool = False
     volumes: t.Sequence[str] = ()
+    folder: str = ""
     rows: t.Sequence[t.Mapping[str, t.Any]] = ()
     blank: t.Sequence[str] = ()
     devices: t.Mapping[str, t.Sequence[t.Any]] = field(default_factory=dict)
@@ -170,16 +171,16 @@ class Foresight:
 
         Raises `Unforeseen` where that is not enough to tell what those would find.
         """
-        left = self.of(name)
-        if left is None:
-            return []
+        left = self.of(name) or Left()
         adds = not purge and all(row["state"] == "present" and row["name"] for row in rows)
         told = {row["name"]: row for row in left.rows if adds}
         unknown = set(left.volumes) - told.keys()
         for row in rows:
-            named = {row["name"], *_named(row)} & unknown
-            if named or told.get(row["name"], row) != row:
-                raise _later(f"volume {min(named, default=row['name'])} of pool {name}")
+            if row["name"] in unknown or told.get(row["name"], row) != row:
+                raise _later(f"volume {row['name']} of pool {name}")
+            for pool, volume in self._needed(row, name):
+                if pool != name or volume in unknown:
+                    self.read(pool, volume)
         # What a file really takes of its file system is seen only then.
         sure = not unknown and (left.devices or not told) and not _is_new_filesystem(left)
         if not sure and (purge or any(map(_depends_on_others, rows))):
@@ -192,6 +193,15 @@ class Foresight:
         if left and volume in left.volumes:
             raise _later(f"volume {volume} of pool {name}")
 
+    def _needed(self, row: t.Mapping[str, t.Any], own: str) -> t.Iterator[tuple[str, str]]:
+        """The volumes that a row builds on, with their pools."""
+        lvm = row.get("lvm") or {}
+        yield from ((own, str(lvm.get(key))) for key in ("thin_pool", "origin"))
+        for named in (row.get(key) or {} for key in ("backing", "clone_from", "source")):
+            yield named.get("pool") or own, str(named.get("volume"))
+            folder, _slash, name = str(named.get("path")).rpartition("/")
+            yield from ((pool, name) for pool, left in self._pools.items() if left.folder == folder)
+
     def with_pool(self, name: str, left: Left, gone: bool) -> dict[str, t.Any]:
         """What the tasks after one on a pool are told, with what those before it leave in it."""
         there = self._pools.get(name)
@@ -203,18 +213,19 @@ class Foresight:
 
     def with_volumes(
         self,
-        name: str,
+        pool: Pool,
         touched: t.Sequence[str],
         rows: t.Sequence[t.Mapping[str, t.Any]],
         devices: t.Mapping[str, t.Sequence[t.Any]],
     ) -> dict[str, t.Any]:
         """What the tasks after one on volumes are told, which would touch some."""
-        left = self.of(name) or Left()
+        left = self.of(pool.name) or Left()
         again = [row for row in left.rows if row["name"] not in touched]
         return told(
-            name,
+            pool.name,
             replace(
                 left,
+                folder=pool.path,
                 volumes=[*left.volumes, *touched],
                 rows=[*again, *rows],
                 devices={**left.devices, **devices},
@@ -238,16 +249,6 @@ def _is_on(other: Pool, pool: Pool) -> bool:
 
 def _later(what: str) -> Unforeseen:
     return Unforeseen(f"{what} is not known before a task before this one is carried out")
-
-
-def _named(row: t.Mapping[str, t.Any]) -> t.Iterator[str]:
-    """The volumes of its own pool that a row builds on."""
-    for key in ("backing", "clone_from"):
-        named = row.get(key) or {}
-        if not named.get("pool"):
-            yield str(named.get("volume"))
-    lvm = row.get("lvm") or {}
-    yield from (str(lvm.get(key)) for key in ("thin_pool", "origin"))
 
 
 def told(name: str, left: Left) -> dict[str, t.Any]:

@@ -108,23 +108,25 @@ class _Task:
         names = self._names(named, earlier)
         shown = self._shown(backend, dict.fromkeys([*names, *steps]), steps, seen)
         warnings = (*volumes.warnings(), *unforeseen(wanted))
-        left = self._left(host, volumes, wanted, seen, names, [*filter(steps.get, steps)])
+        left = self._left(host, backend.pool, volumes, wanted, seen, names, steps)
         view = tuple(registry.refresh(name))
         return Look(tuple(plan), {"volumes": shown}, warnings=warnings, view=view, foreseen=left)
 
     def _left(
         self,
         host: Reader,
+        pool: Pool,
         volumes: Volumes,
         wanted: t.Sequence[Wanted],
         seen: t.Mapping[str, Volume],
         names: t.Sequence[str],
-        touched: t.Sequence[str],
+        steps: t.Mapping[str, t.Sequence[Action]],
     ) -> dict[str, t.Any]:
         """What the tasks after this one are told, if it only looks."""
         if not self.tells:
             return {}
         devices: dict[str, t.Sequence[t.Any]] = {}
+        touched = [*filter(steps.get, steps)]
         sector = volumes.sector(host)
         sizes = _lifecycle.capacities(volumes, wanted, seen) if sector and touched else {}
         for wish in wanted if sizes else ():
@@ -139,7 +141,7 @@ class _Task:
             for row, name in zip(self.rows, names)
             if name in touched and name not in seen and not any(map(row.get, _HIDDEN))
         ]
-        return self.before.with_volumes(self.params["pool"], touched, rows, devices)
+        return self.before.with_volumes(pool, touched, rows, devices)
 
     def _shown(
         self,
