@@ -124,16 +124,6 @@ on_one_host = pytest.mark.parametrize(
     indirect=True,
 )
 
-# The same on Debian 12, where libvirt has a say.
-with_libvirt = pytest.mark.parametrize(
-    "each_host",
-    [
-        pytest.param(v, id=name_of(v), marks=() if v == ("bookworm", True) else thorough)
-        for v in ALL
-    ],
-    indirect=True,
-)
-
 
 class Hosts:
     """Hosts that are booted when the first test asks, and anew after one that failed."""

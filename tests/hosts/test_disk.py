@@ -230,6 +230,7 @@ NO_GROUP = '  Volume group "old" not found\n  Cannot process volume group old\n'
 SUM = f"sha256sum < $(readlink -f {blank(0)})2"
 
 
+@on_one_host
 def test_a_new_partition_is_blank(each_host: Driven) -> None:
     """An old volume group at the place never wakes up, and the neighbour stays as it is."""
     host = each_host

@@ -58,6 +58,7 @@ def pool(each_host: Driven) -> Iterator[Driven]:
     )
 
 
+@on_one_host
 def test_links_are_never_followed(pool: Driven) -> None:
     pool.sh(
         "cd /srv/pool && ln -s /etc/secret.conf disk1 && ln -s /etc/new dangling && mkfifo pipe && "

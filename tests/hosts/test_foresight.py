@@ -8,7 +8,7 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from conftest import Driven, Result, blank, on_one_host, task, thorough, with_libvirt
+from conftest import Driven, Result, blank, on_one_host, task, thorough
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,7 +115,7 @@ def same(foreseen: list[Result], done: list[Result]) -> None:
         assert "unforeseen" not in before, number
 
 
-@with_libvirt
+@thorough
 def test_a_play_is_foreseen(each_host: Driven, tmp_path: Path) -> None:
     host = each_host
     host.sh(CLEAN)

@@ -10,7 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Driven, Result, task, thorough, with_libvirt
+from conftest import ALL, Driven, Result, name_of, task, thorough
 from poolwright_lab import inventory
 from test_netfs import failed
 from test_states import four, sh, still
@@ -64,6 +64,16 @@ SERVE_EMPTY = f"""targetcli >/dev/null 2>&1 <<X
     exit
 X
 """
+
+# What libvirt makes of sessions and LUNs is tried with it, on Debian 12.
+with_libvirt = pytest.mark.parametrize(
+    "each_host",
+    [
+        pytest.param(v, id=name_of(v), marks=() if v == ("bookworm", True) else thorough)
+        for v in ALL
+    ],
+    indirect=True,
+)
 
 
 @pytest.fixture

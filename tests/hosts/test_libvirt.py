@@ -83,6 +83,7 @@ def agree_on_volume(host: Driven, pool: str, ours: Result) -> None:
     assert extents == ours["extents"]
 
 
+@thorough
 def test_libvirt_agrees(libvirt_host: Driven) -> None:
     host = libvirt_host
     host.tasks(*POOLS, *VOLUMES)

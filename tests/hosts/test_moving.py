@@ -106,6 +106,7 @@ def test_from_terraform(libvirt_host: Driven) -> None:
     clear(libvirt_host)
 
 
+@thorough
 @on_one_host
 def test_from_single_tools(each_host: Driven) -> None:
     each_host.sh(SERVE)

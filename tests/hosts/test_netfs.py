@@ -106,6 +106,7 @@ ROOT = f"""set -e
 """
 
 
+@on_one_host
 def test_one_server_under_several_names(served: Driven) -> None:
     """The kernel shows the second mount under the first name, if nothing is done about it."""
     served.sh(ROOT)

@@ -186,6 +186,7 @@ def digest(host: Driven) -> list[str]:
     return found
 
 
+@on_one_host
 def test_dirt_is_refused(each_host: Driven) -> None:
     tasks = [
         asked
