@@ -24,14 +24,21 @@ PLAY = [
     task("pool_fs", name="attic", device=blank(0), path="/srv/attic", format="ext4"),
     task("pool_logical", name="guests", devices=[blank(1)]),
     task("volume", pool="guests", name="web", capacity="64 MiB"),
-    task("pool_dir", name="idle", path="/srv/idle", state="inactive"),
-    task("pool_fs", name="spare", device=blank(3), path="/srv/s", format="ext4", state="inactive"),
+    # A directory that is there is active to every libvirtd that starts, so that is not tried here.
+    task(
+        "pool_fs",
+        name="spare",
+        device=blank(3),
+        path="/srv/s",
+        format="ext4",
+        state="inactive",
+        autostart=False,
+    ),
 ]
 GONE = [
     task("pool_dir", name="images", state="deleted", allow=["delete"]),
     task("pool_fs", name="attic", state="deleted", allow=["delete"]),
     task("pool_logical", name="guests", state="deleted", allow=["delete"]),
-    task("pool_dir", name="idle", state="deleted", allow=["delete"]),
     task("pool_fs", name="spare", state="deleted", allow=["delete"]),
 ]
 SOCKETS = "libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket"
@@ -50,7 +57,7 @@ sync
 STORAGE = """
 set -e
 sha256sum /srv/images/a /srv/attic/file /dev/guests/web
-stat -c '%n %a %s' /srv/images /srv/images/b /srv/idle
+stat -c '%n %a %s' /srv/images /srv/images/b
 findmnt --noheadings --output TARGET,SOURCE,FSTYPE /srv/attic
 ! findmnt --noheadings /srv/s
 blkid --output value --match-tag UUID $(readlink -f DISK0) $(readlink -f DISK3)
@@ -61,7 +68,6 @@ grep -h '<uuid>' /etc/libvirt/storage/*.xml
 WANTED = {
     "attic": ("active", "yes"),
     "guests": ("active", "yes"),
-    "idle": ("inactive", "no"),
     "images": ("active", "yes"),
     "spare": ("inactive", "no"),
 }
@@ -101,7 +107,9 @@ def test_the_daemon_comes_and_goes(libvirt_host: Driven) -> None:
             assert not runs or shown(host) == WANTED, name
             planned = settled(host)
             # Who mounts at boot changes with the daemon, and nothing else does.
-            assert all("boot" in text or "/srv/attic" in text for text in planned), (name, planned)
+            allowed = ("boot", "srv-attic.mount", "let systemd read its units again")
+            rest = [text for text in planned if not any(word in text for word in allowed)]
+            assert rest == [], name
             assert host.sh(STORAGE) == before, name
             assert not runs or shown(host) == WANTED, name
     finally:

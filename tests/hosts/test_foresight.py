@@ -137,7 +137,7 @@ STACK: list[tuple[str, Result]] = [
     ("pool_disk", {"name": "parts", "device": blank(0)}),
     (
         "volumes",
-        {"pool": "parts", "volumes": [{"capacity": "400 MiB"}, {"capacity": "100%FREE"}]},
+        {"pool": "parts", "volumes": [{"capacity": "400 MiB"}, {"capacity": "1500 MiB"}]},
     ),
     ("pool_logical", {"name": "guests", "devices": [f"{blank(0)}-part1", blank(1)]}),
     (
@@ -153,7 +153,12 @@ STACK: list[tuple[str, Result]] = [
     ),
     (
         "volume",
-        {"pool": "guests", "name": "thin", "capacity": "400 MiB", "lvm": {"thin_pool": "thins"}},
+        {
+            "pool": "guests",
+            "name": "thin",
+            "capacity": "400 MiB",
+            "lvm": {"type": "thin", "thin_pool": "thins"},
+        },
     ),
     ("volume", {"pool": "guests", "name": "web", "capacity": "64 MiB"}),  # the same
     ("volume", {"pool": "guests", "name": "half", "capacity": "50%FREE"}),
