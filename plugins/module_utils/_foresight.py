@@ -50,6 +50,10 @@ class Left:
     devices: t.Mapping[str, t.Sequence[t.Any]] = field(default_factory=dict)
     unknown: str = ""
 
+    @property
+    def volumes_are_told(self) -> bool:
+        return {row["name"] for row in self.rows} >= set(self.volumes)
+
 
 class Foresight:
     def __init__(self, control: t.Mapping[str, t.Any]) -> None:
@@ -146,12 +150,17 @@ class Foresight:
         for path in (path for path in paths if path.startswith("/dev/")):
             there = block.find(host, path)
             made = not there and any(path.startswith(f"{folder}/") for folder in folders)
-            names = {*block.names(host, path), there.number if there else ""}
-            if made or names & unsure:
+            names = {*block.names(host, path), (there and there.number) or path}
+            foreseen = there and there.foreseen and not backend.on_foreseen
+            if made or foreseen or names & unsure:
                 raise _later(f"what is on {path}")
 
     def _devices(self) -> dict[str, t.Sequence[t.Any]]:
-        return {path: what for left in self._pools.values() for path, what in left.devices.items()}
+        return {
+            path: () if left.unknown else what
+            for left in self._pools.values()
+            for path, what in left.devices.items()
+        }
 
     def volumes(
         self, host: Reader, volumes: Volumes, name: str, seen: Seen, users: bool
@@ -172,20 +181,30 @@ class Foresight:
         Raises `Unforeseen` where that is not enough to tell what those would find.
         """
         left = self.of(name) or Left()
+        told = {row["name"]: row for row in left.rows}
+        below = {volume for row in left.rows for _pool, volume in self._needed(row, name)}
+        # Where one is not known, or others go, those that are cannot be planned once more.
         adds = not purge and all(row["state"] == "present" and row["name"] for row in rows)
-        told = {row["name"]: row for row in left.rows if adds}
-        unknown = set(left.volumes) - told.keys()
+        whole = adds and left.volumes_are_told
+        unknown = set() if whole else set(left.volumes)
         for row in rows:
-            if row["name"] in unknown or told.get(row["name"], row) != row:
+            other = told.get(row["name"], row) != row or row["name"] in unknown
+            if other or (row["state"] == "absent" and row["name"] in below):
                 raise _later(f"volume {row['name']} of pool {name}")
             for pool, volume in self._needed(row, name):
-                if pool != name or volume in unknown:
+                if pool != name or volume in unknown or row["source"]:
                     self.read(pool, volume)
         # What a file really takes of its file system is seen only then.
         sure = not unknown and (left.devices or not told) and not _is_new_filesystem(left)
         if not sure and (purge or any(map(_depends_on_others, rows))):
             raise _later(f"the room that is left in pool {name}")
-        return [*told.values()]
+        return [*told.values()] if whole else []
+
+    def sure(self, name: str) -> None:
+        """Raises `Unforeseen` where a fault need not be one by then."""
+        left = self.of(name)
+        if left and left.volumes and not left.volumes_are_told:
+            raise _later(f"what pool {name} has room for")
 
     def read(self, name: str, volume: str) -> None:
         """Raises `Unforeseen` where a volume is another by then."""
@@ -196,19 +215,29 @@ class Foresight:
     def _needed(self, row: t.Mapping[str, t.Any], own: str) -> t.Iterator[tuple[str, str]]:
         """The volumes that a row builds on, with their pools."""
         lvm = row.get("lvm") or {}
-        yield from ((own, str(lvm.get(key))) for key in ("thin_pool", "origin"))
+        yield from ((own, lvm[key]) for key in ("thin_pool", "origin") if lvm.get(key))
         for named in (row.get(key) or {} for key in ("backing", "clone_from", "source")):
-            yield named.get("pool") or own, str(named.get("volume"))
-            folder, _slash, name = str(named.get("path")).rpartition("/")
-            yield from ((pool, name) for pool, left in self._pools.items() if left.folder == folder)
+            if named.get("volume"):
+                yield named.get("pool") or own, named["volume"]
+            folder, slash, name = (named.get("path") or "").rpartition("/")
+            homes = (pool for pool, left in self._pools.items() if left.folder == folder and slash)
+            yield from ((pool, name) for pool in homes)
 
     def with_pool(self, name: str, left: Left, gone: bool) -> dict[str, t.Any]:
         """What the tasks after one on a pool are told, with what those before it leave in it."""
         there = self._pools.get(name)
         if there and not gone:
-            made = left.made or (there.made and bool(left.xml))
-            kept = replace(there, xml=left.xml, was=left.was, given=left.given, made=made)
-            left = replace(kept, autostart=left.autostart, active=left.active, blank=left.blank)
+            # What does not run has no devices.
+            devices = there.devices if left.active else dict.fromkeys(there.devices, ())
+            left = replace(
+                left,
+                made=left.made or (there.made and bool(left.xml)),
+                given={**there.given, **left.given},
+                volumes=there.volumes,
+                folder=there.folder,
+                rows=there.rows,
+                devices=devices,
+            )
         return told(name, left)
 
     def with_volumes(

@@ -214,8 +214,9 @@ def _foreseen(
 def _emptied(plan: t.Sequence[Action]) -> t.Iterator[str]:
     """The devices that a plan takes all that is on them from."""
     for claim in (claim for action in plan for claim in action.claims):
-        if isinstance(claim.thing, Device) and claim.alone and not claim.reads:
-            yield claim.thing.number
+        thing = claim.thing if claim.alone and not claim.reads else None
+        if isinstance(thing, Device) and thing.number:
+            yield thing.number
 
 
 def _known(volume: Volume) -> str:

@@ -63,7 +63,7 @@ def run_volumes() -> None:
 
 
 # What tasks after are not told: secrets, and what is fetched to be looked at.
-_HIDDEN = ("encryption", "cloud_init", "source")
+_HIDDEN = ("encryption", "cloud_init", "source", "clone_from")
 
 
 class _Task:
@@ -99,6 +99,7 @@ class _Task:
             wanted += _purged(wanted, seen.values())
         faults = list(_lifecycle.volume_faults(backend.pool, volumes, wanted, seen))
         if faults:
+            self.before.sure(name)
             raise Refused(f"Nothing was changed: {'; '.join(faults)}.")
         before = {wish.name for wish in named[: len(earlier)]}
         steps = self._steps(secrets, volumes, wanted, seen, before)

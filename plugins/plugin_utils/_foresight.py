@@ -31,9 +31,10 @@ def recall(host: str) -> Result:
 
 
 def learn(host: str, foreseen: t.Mapping[str, t.Any]) -> None:
-    """Takes in what one more task has foreseen."""
+    """Takes in what one more task has foreseen; what it does not tell of a pool stays known."""
     if foreseen:
-        _write(host, {**recall(host), **foreseen})
+        known = recall(host)
+        _write(host, {**known, **{n: {**known.get(n, {}), **left} for n, left in foreseen.items()}})
 
 
 def forget(host: str, pool: str) -> None:

@@ -134,12 +134,7 @@ def test_a_play_is_foreseen(each_host: Driven, tmp_path: Path) -> None:
 
 
 STACK: list[tuple[str, Result]] = [
-    ("pool_disk", {"name": "parts", "device": blank(0)}),
-    (
-        "volumes",
-        {"pool": "parts", "volumes": [{"capacity": "400 MiB"}, {"capacity": "1500 MiB"}]},
-    ),
-    ("pool_logical", {"name": "guests", "devices": [f"{blank(0)}-part1", blank(1)]}),
+    ("pool_logical", {"name": "guests", "devices": [blank(0), blank(1)]}),
     (
         "volumes",
         {
@@ -162,9 +157,8 @@ STACK: list[tuple[str, Result]] = [
     ),
     ("volume", {"pool": "guests", "name": "web", "capacity": "64 MiB"}),  # the same
     ("volume", {"pool": "guests", "name": "half", "capacity": "50%FREE"}),
-    ("volume", {"pool": "guests", "name": "clone", "clone_from": {"volume": "web"}}),
     ("volume", {"pool": "guests", "name": "none", "capacity": "9 GiB"}),  # refused
-    ("pool_logical", {"name": "guests", "devices": [f"{blank(0)}-part1", blank(1)]}),  # the same
+    ("pool_logical", {"name": "guests", "devices": [blank(0), blank(1)]}),  # the same
     (
         "pool_fs",
         {"name": "web", "device": "/dev/guests/web", "path": "/srv/web", "format": "ext4"},
@@ -173,7 +167,6 @@ STACK: list[tuple[str, Result]] = [
         "pool_fs",
         {"name": "deep", "device": "/dev/mapper/guests-thin", "path": "/srv/deep", "format": "xfs"},
     ),
-    ("pool_fs", {"name": "rest", "device": f"{blank(0)}-part2", "path": "/srv/r", "format": "xfs"}),
     ("pool_fs", {"name": "s", "device": "/dev/guests/small", "path": "/srv/s", "format": "xfs"}),
     ("pool_dir", {"name": "inner", "path": "/srv/deep/inner"}),
     (
@@ -187,12 +180,8 @@ STACK: list[tuple[str, Result]] = [
 ]
 UNSTACK = [
     task("pool_dir", name="inner", state="deleted", allow=["delete"]),
-    *(
-        task("pool_fs", name=name, state="deleted", allow=["delete"])
-        for name in ("web", "deep", "rest")
-    ),
+    *(task("pool_fs", name=name, state="deleted", allow=["delete"]) for name in ("web", "deep")),
     task("pool_logical", name="guests", state="deleted", allow=["delete"]),
-    task("pool_disk", name="parts", state="deleted", allow=["delete"]),
 ]
 
 

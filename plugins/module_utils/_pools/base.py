@@ -32,6 +32,7 @@ class Backend(abc.ABC, t.Generic[S]):
     options: t.ClassVar[t.Mapping[str, t.Any]] = {}  # argument spec of what only this type has
     required: t.ClassVar[t.Sequence[str]] = ()  # needed for state present and active
     formatted: t.ClassVar[bool] = False  # its volumes have a format
+    on_foreseen: t.ClassVar[bool] = False  # can be planned on a device that is `Device.foreseen`
 
     def __init__(self, pool: Pool, given: t.Mapping[str, t.Any], kept: Pool | None = None) -> None:
         self.pool = pool

@@ -159,9 +159,7 @@ class Disk(Backend[SeenDisk]):
 
     def foreseen(self, host: Reader) -> SeenDisk | None:
         device = block.find(host, self._device)
-        if device is None or device.foreseen:
-            return None
-        if not partitions.fresh(device, self._label, block.sector(host, device)):
+        if device is None or not partitions.fresh(device, self._label, block.sector(host, device)):
             return None
         return SeenDisk(state="ready", device=device, mapped=folder(host, device) == MAPS)
 

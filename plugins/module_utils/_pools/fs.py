@@ -74,6 +74,7 @@ class Fs(Backend[SeenFileSystem]):
     }
     required = ("device", "path")
     formatted = True
+    on_foreseen = True
 
     def __init__(self, pool: Pool, given: t.Mapping[str, t.Any], kept: Pool | None = None) -> None:
         super().__init__(pool, given, kept)

@@ -227,7 +227,7 @@ class Partitions(base.Volumes):
         return (f"{self.folder}/{name}",)
 
     def blank(self, wanted: base.Wanted) -> bool:
-        return wanted.format != "extended" and super().blank(wanted)
+        return False  # a partition of one pool is not for another one to take
 
     def sector(self, host: Reader) -> int:
         return block.sector(host, self.device)
