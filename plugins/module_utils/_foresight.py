@@ -191,8 +191,10 @@ class Foresight:
             other = told.get(row["name"], row) != row or row["name"] in unknown
             if other or (row["state"] == "absent" and row["name"] in below):
                 raise _later(f"volume {row['name']} of pool {name}")
-            for pool, volume in self._needed(row, name):
-                if pool != name or volume in unknown or row["source"]:
+            # Another task goes by what is there, where the same one would know it from the wish.
+            looks = row["source"] or (row["backing"] and not row["backing"].get("format"))
+            for pool, volume in self._needed(row, name) if row not in left.rows else ():
+                if pool != name or volume in unknown or looks:
                     self.read(pool, volume)
         # What a file really takes of its file system is seen only then.
         sure = not unknown and (left.devices or not told) and not _is_new_filesystem(left)

@@ -173,7 +173,15 @@ STACK: list[tuple[str, Result]] = [
         "volumes",
         {"pool": "web", "volumes": [{"name": "a", "format": "qcow2", "capacity": "1 GiB"}]},
     ),
-    ("volume", {"pool": "web", "name": "child", "format": "qcow2", "backing": {"volume": "a"}}),
+    (
+        "volume",
+        {
+            "pool": "web",
+            "name": "child",
+            "format": "qcow2",
+            "backing": {"volume": "a", "format": "qcow2"},
+        },
+    ),
     ("volume", {"pool": "web", "name": "copy", "clone_from": {"volume": "a"}}),
     ("volume", {"pool": "inner", "name": "b", "capacity": "8 MiB"}),
     ("pool_fs", {"name": "twin", "device": "/dev/mapper/guests-web", "path": "/srv/t"}),  # refused
