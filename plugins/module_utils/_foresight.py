@@ -29,7 +29,8 @@ class Left:
 
     ``xml`` is its definition, "" where it is forgotten, ``None`` where no task is about that, and
     ``was`` what it was before it is left or stopped.
-    ``given`` are the options of its type, ``made`` tells whether its storage is new, and so empty.
+    ``given`` are the options of its type, ``made`` tells whether its storage is new, and so empty,
+    and ``grown`` whether it is another than can be seen now.
     ``volumes`` are those that would be made, changed or removed in ``folder``, and ``rows`` what
     was said of new ones that a task could as well have said itself.  ``blank`` are the numbers of
     the devices that would hold nothing any more.  ``devices`` are those of ``volumes``, by each
@@ -43,6 +44,7 @@ class Left:
     autostart: bool = False
     active: bool = False
     made: bool = False
+    grown: bool = False
     volumes: t.Sequence[str] = ()
     folder: str = ""
     rows: t.Sequence[t.Mapping[str, t.Any]] = ()
@@ -198,14 +200,14 @@ class Foresight:
                     self.read(pool, volume)
         # What a file really takes of its file system is seen only then.
         sure = not unknown and (left.devices or not told) and not _is_new_filesystem(left)
-        if not sure and (purge or any(map(_depends_on_others, rows))):
+        if (left.grown or not sure) and (purge or any(map(_depends_on_others, rows))):
             raise _later(f"the room that is left in pool {name}")
         return [*told.values()] if whole else []
 
     def sure(self, name: str) -> None:
         """Raises `Unforeseen` where a fault need not be one by then."""
         left = self.of(name)
-        if left and left.volumes and not left.volumes_are_told:
+        if left and (left.grown or not left.volumes_are_told):
             raise _later(f"what pool {name} has room for")
 
     def read(self, name: str, volume: str) -> None:
@@ -234,6 +236,7 @@ class Foresight:
             left = replace(
                 left,
                 made=left.made or (there.made and bool(left.xml)),
+                grown=left.grown or there.grown,
                 given={**there.given, **left.given},
                 volumes=there.volumes,
                 folder=there.folder,

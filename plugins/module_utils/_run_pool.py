@@ -206,6 +206,7 @@ def _foreseen(
         autostart=stored.autostart if wish.autostart is None else wish.autostart,
         active=wish.state == "active" or (wish.reaches and bool(stored.active or seen.active)),
         made=wish.reaches and seen.state != "ready",
+        grown=wish.reaches and seen.state == "ready" and any(action.claims for action in plan),
         blank=list(_emptied(plan)) if wish.state == "deleted" else [],
     )
     return before.with_pool(backend.pool.name, left, gone=wish.state == "deleted")
