@@ -38,7 +38,7 @@ class Dest:
 
 def find(host: Reader, path: str, pools: t.Sequence[Pool]) -> Dest:
     """Where a file is to be; raises `Refused` where none of ours may be."""
-    folder = path.rpartition("/")[0] or "/"
+    folder = files.folder(path)
     place, stray = host.file(folder), host.stray(folder)
     above = host.node(folder)
     fault = ""

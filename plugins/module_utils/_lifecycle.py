@@ -349,10 +349,7 @@ def capacities(
     room, found = _freed(volumes, wanted, seen), {}
     for wish in wanted:
         if wish.present:
-            there = seen.get(wish.name)
-            found[wish.name], allocation = _sizes(volumes, wish, there, room)
-            cost = _cost(volumes, wish, there, found[wish.name], allocation)
-            room.take(cost, wish, there)
+            found[wish.name] = _placed(volumes, wish, seen.get(wish.name), room)[0]
     return found
 
 
@@ -399,8 +396,7 @@ def _want(
     allow: t.Collection[str],
     above: _Above,
 ) -> Steps:
-    capacity, allocation = _sizes(volumes, wish, there, room)
-    room.take(_cost(volumes, wish, there, capacity, allocation), wish, there)
+    capacity, allocation = _placed(volumes, wish, there, room)
     if there is None:
         yield from volumes.create(wish, capacity, allocation)
         return
@@ -431,6 +427,13 @@ def _resize(
         _unused(there)
         _bare(there, above, "shrunk")
     yield from volumes.resize(there, capacity)
+
+
+def _placed(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> tuple[int, int]:
+    """Capacity and allocation in bytes of a wish that has room, which is taken."""
+    capacity, allocation = _sizes(volumes, wish, there, room)
+    room.take(_cost(volumes, wish, there, capacity, allocation), wish, there)
+    return capacity, allocation
 
 
 def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> tuple[int, int]:

@@ -67,10 +67,11 @@ class Registry(abc.ABC):
         """All other pools, defined or only running; one that does both is there twice."""
         found = []
         for folder in (FOLDER, RUNNING):
-            for file in host.names(folder) or []:
-                if file.endswith(".xml") and file != f"{name}.xml":
+            for other in _defined(host, folder):
+                if other != name:
                     with contextlib.suppress(ValueError):  # libvirt does not load such a file
-                        found.append(poolxml.parse(_definition(host, f"{folder}/{file}") or ""))
+                        text = _definition(host, f"{folder}/{other}.xml")
+                        found.append(poolxml.parse(text or ""))
         return found
 
     def running(self, host: Reader) -> list[str]:
@@ -109,7 +110,7 @@ class Files(Registry):
     daemon = False
 
     def names(self, host: Reader) -> list[str]:
-        return [name[:-4] for name in host.names(FOLDER) or [] if name.endswith(".xml")]
+        return _defined(host, FOLDER)
 
     def look(self, host: Reader, name: str) -> Stored:
         path = _paths(name)[0]
@@ -152,7 +153,7 @@ class Daemon(Registry):
         return sorted(virsh.pools(host, self.uri).defined)
 
     def running(self, host: Reader) -> list[str]:
-        return [name[:-4] for name in host.names(RUNNING) or [] if name.endswith(".xml")]
+        return _defined(host, RUNNING)
 
     def look(self, host: Reader, name: str) -> Stored:
         pools = virsh.pools(host, self.uri)
@@ -317,6 +318,11 @@ def _value(host: Reader, own: str) -> str | None:
 def _definition(host: Reader, path: str) -> str | None:
     """The text of a file, as far as it takes to see that it is too long for a definition."""
     return host.read(path, tree.LIMIT + 1)
+
+
+def _defined(host: Reader, folder: str) -> list[str]:
+    """The names of the pools that have a definition in a directory of libvirt's."""
+    return [file[:-4] for file in host.names(folder) or [] if file.endswith(".xml")]
 
 
 def _running(host: Reader, name: str) -> Pool | None:
