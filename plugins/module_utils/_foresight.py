@@ -176,7 +176,7 @@ class Foresight:
         return volumes.look(host, users=users)
 
     def earlier(
-        self, name: str, rows: t.Sequence[t.Mapping[str, t.Any]], purge: bool = False
+        self, name: str, rows: t.Sequence[t.Mapping[str, t.Any]], purge: bool
     ) -> list[t.Mapping[str, t.Any]]:
         """What tasks before say of volumes that they would make, and that come before ``rows``.
 

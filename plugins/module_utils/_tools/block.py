@@ -24,17 +24,11 @@ def find(host: Reader, path: str) -> Device | None:
     """The block device at a path; ``None`` where the path does not exist and is not foreseen."""
     node = host.node(path)
     if node is None:
-        coming = foreseen(host, path)
+        coming = host.foreseen.get(path)
         return Device(path, "", coming[0], foreseen=coming[1]) if coming else None
     if node.kind != "block":
         raise Refused(f"Nothing was changed: {path} is not a block device.")
     return known(host, path, node.device)
-
-
-def foreseen(host: Reader, path: str) -> tuple[int, int, str] | None:
-    """What of `Reader.foreseen` is at a path."""
-    found = (host.foreseen.get(name) for name in names(host, path) if host.foreseen)
-    return next(filter(None, found), None)
 
 
 def names(host: Reader, path: str) -> tuple[str, ...]:
@@ -112,7 +106,7 @@ def missing(path: str, pool: str) -> Refused:
 
 def identity(host: Reader, path: str) -> str:
     """What tells the device at a path from others, or whatever is said where none is."""
-    coming = foreseen(host, path)
+    coming = host.foreseen.get(path)
     return number(host, path) or (coming[2] if coming else path)
 
 
