@@ -9,7 +9,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
-from . import paths
+from . import emulator, paths
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def _kvm_boots(kernel: Path) -> bool:
     """Boot a kernel without a root disk: it works if the kernel gets as far as to say so."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
-    command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "kvm", "-cpu", "host"]
+    command = [*emulator.OWN, "-machine", "q35", "-accel", "kvm", "-cpu", "host"]
     command += ["-m", "256", "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"]
     command += ["-kernel", str(kernel), "-append", "console=ttyS0 panic=-1 root=none"]
     try:

@@ -13,7 +13,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import process
+from . import emulator, process
 from .errors import LabError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Machine:
         """Start QEMU in the background; it holds no file of the caller open."""
         for leftover in (self.socket, self.pid_file, self.serial):
             leftover.unlink(missing_ok=True)
-        command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"]
+        command = [*emulator.command(), "-nodefaults", "-no-user-config", "-display", "none"]
         command += ["-daemonize", "-pidfile", str(self.pid_file), "-serial", f"file:{self.serial}"]
         command += ["-qmp", f"unix:{self.socket},server=on,wait=off", *arguments]
         log = self.folder / "qemu.log"

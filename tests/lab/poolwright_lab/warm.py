@@ -12,6 +12,7 @@ import shlex
 import time
 from typing import TYPE_CHECKING
 
+from . import emulator
 from .process import lock, say
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ RESEED = 'python3 -c \'import fcntl; fcntl.ioctl(open("/dev/urandom", "wb"), 0x5
 
 def folder(image: Image, libvirt: bool) -> Path:
     """Return where the state of a booted host of this image is kept."""
-    return image.folder / ("warm" if libvirt else "warm-without-libvirt")
+    return image.folder / f"warm-{emulator.version()}{'' if libvirt else '-without-libvirt'}"
 
 
 def ensure(image: Image, libvirt: bool, template: Host) -> Path:
