@@ -59,8 +59,10 @@ options:
   grow_to_fill:
     description:
       - Whether the file system fills its device, when that has become larger by 16 MiB or more.
+      - A device that is a partition grows first, where its disk has 16 MiB or more free right behind it. Other partitions stay as they
+        are, and may be in use. A partition inside an extended one, or of another table than C(dos) and C(gpt), is not made larger.
       - It grows while it is mounted. C(ext3), C(ext4) and C(xfs) can; of another one the task says so.
-      - The device itself is not made larger. A logical volume or partition grows with O(poolwright.storage.volume#module:capacity).
+      - A logical volume is not made larger, it grows with O(poolwright.storage.volume#module:capacity).
       - If it is not given, nothing grows.
     type: bool
   mount_options:
@@ -73,7 +75,8 @@ options:
 requirements:
   - mount, umount and wipefs (Debian C(mount), C(util-linux))
   - the C(mkfs) of the format (Debian C(e2fsprogs), C(xfsprogs), C(dosfstools), …) to make a file system
-  - dumpe2fs and resize2fs (Debian C(e2fsprogs)) or xfs_growfs (C(xfsprogs)) for O(grow_to_fill)
+  - dumpe2fs and resize2fs (Debian C(e2fsprogs)) or xfs_growfs (C(xfsprogs)) for O(grow_to_fill), and for that of a partition
+    sfdisk (C(fdisk)) and partx (C(util-linux))
   - qemu-img (Debian C(qemu-utils)) to make qcow2 volumes
 notes:
   - O(mode), O(owner) and O(group) are those of the mounted file system's root directory.

@@ -43,7 +43,8 @@ secrets     uuid: {usage, value} of secrets that libvirtd has
 xfs         path: what xfs_growfs tells of the file system at it
 multipath   what dmsetup tells of multipath maps
 
-A disk's ``table`` is what parted prints of it, ``types`` are the partition types by first sector.
+A disk's ``table`` is what parted prints of it, ``types`` are the partition types by first sector,
+and ``sfdisk`` is what that tells of the table where more is asked.
 """
 
 from __future__ import annotations
@@ -475,9 +476,9 @@ class FakeHost(Reader):
         return str(self._get("disks")[self.real(path)]["table"])
 
     def _sfdisk(self, path: str) -> str:
-        types = self._get("disks")[self.real(path)].get("types", {})
-        rows = [{"start": start, "type": kind} for start, kind in types.items()]
-        return json.dumps({"partitiontable": {"partitions": rows}})
+        disk = self._get("disks")[self.real(path)]
+        rows = [{"start": start, "type": kind} for start, kind in disk.get("types", {}).items()]
+        return json.dumps({"partitiontable": disk.get("sfdisk", {"partitions": rows})})
 
     def devices(
         self, path: str, order: t.Callable[[t.Iterable[str]], t.Iterable[str]] = iter

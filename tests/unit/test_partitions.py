@@ -135,6 +135,60 @@ def test_where_a_gpt_table_ends(
     assert (found.first, found.last, found.short, found.most) == (first, last, short, 128)
 
 
+# The label, the rows of the table, the partition, the header; up to where it grows (MiB).
+GROWTHS: list[tuple[str, list[tuple[int, int]], int, dict[int, int], int | None]] = [
+    ("gpt", [(1, 500)], 1, {}, 2047),
+    ("gpt", [(1, 500), (700, 900)], 1, {}, 700),
+    ("gpt", [(1, 500), (510, 900)], 1, {}, None),  # hardly anything is free
+    ("gpt", [(1, 500), (700, 900)], 2, {}, 2047),
+    ("gpt", [(700, 900), (1, 500)], 2, {}, 700),  # the numbers are in another order
+    ("gpt", [(1, 500)], 1, {544: 2097151, 560: 2097118}, 2047),  # a disk that was of 1 GiB
+    ("gpt", [(1, 800)], 1, {}, 2047),  # the kernel still knows 500 of its 799 MiB
+    ("gpt", [(1, 800), (801, 900)], 1, {}, 800),
+    ("gpt", [(2, 501)], 1, {}, None),  # the kernel has it begin elsewhere
+    ("dos", [(1, 500)], 1, {}, 2048),
+    ("dos", [(1, 500), (600, 700), (0, 0), (0, 0), (610, 650)], 5, {}, None),
+    ("sun", [(1, 500)], 1, {}, None),
+]
+
+
+@pytest.mark.parametrize(("label", "rows", "number", "head", "end"), GROWTHS)
+def test_what_a_partition_can_grow_to(
+    label: str, rows: list[tuple[int, int]], number: int, head: dict[int, int], end: int | None
+) -> None:
+    unit = MIB // 512
+    told = [
+        {"node": f"/dev/sdb{n}", "start": start * unit, "size": (stop - start) * unit}
+        for n, (start, stop) in enumerate(rows, 1)
+        if stop
+    ]
+    start, stop = rows[number - 1] if rows[0][0] != 2 else (1, 500)
+    part = {"number": "8:17", "size": (min(stop, start + 499) - start) * MIB}
+    folder = "/sys/dev/block/8:17"
+    host = FakeHost(
+        {
+            "disks": {
+                "/dev/sdb": {
+                    "number": "8:16",
+                    "parts": {f"sdb{number}": part},
+                    "integers": head,
+                    "sfdisk": {"label": label, "partitions": told},
+                }
+            },
+            "paths": {folder: {"real": f"/sys/devices/x/block/sdb/sdb{number}"}},
+            "files": {
+                f"{folder}/partition": f"{number}\n",
+                f"{folder}/start": f"{start * unit}\n",
+                "/sys/class/block/sdb/dev": "8:16\n",
+            },
+        }
+    )
+    device = block.find(host, f"/dev/sdb{number}")
+    assert device
+    found = partitions.growth(host, device, 16 * MIB)
+    assert (found.end // MIB if found else None) == end
+
+
 def test_a_wrong_name_is_told_the_right_one() -> None:
     assert "can only be sdb1" in gpt((17408, 100 * MIB)).take(MIB, Wanted("sdb2"), None)
     assert "can only be sdi3 or sdi8" in Space(table(), "sdi").take(MIB, Wanted("x"), None)

@@ -18,6 +18,9 @@ from .._tools import block, files, fs, packages, units
 from .._volumes.files import Files
 from .base import Backend
 
+if t.TYPE_CHECKING:
+    from .._tools.partitions import Growth
+
 FORMATS = [
     "auto",
     "ext2",
@@ -41,7 +44,8 @@ class SeenFileSystem(Seen):
     """``mount`` is the one at the path, ``node`` its root, ``place`` what it is by number.
 
     ``inside`` are the root's entries, ``whole`` tells whether they are all of the file system.
-    ``room`` are the bytes of the device behind the file system, where it is to fill them.
+    ``room`` are the bytes of the device behind the file system, where it is to fill them, with
+    those by which the device, a partition, can grow itself: ``growth``.
     ``real`` is the path without symbolic links, ``there`` the kind of thing at it.  ``rehearsed``
     is what the tool that would make the file system says against it, ``tool`` tells if there is
     one.
@@ -54,6 +58,7 @@ class SeenFileSystem(Seen):
     inside: tuple[str, ...] = ()
     whole: bool = False
     room: int = 0
+    growth: Growth | None = None
     unit: units.Unit = field(default_factory=units.Unit)
     tool: bool = False
     rehearsed: str = ""
@@ -160,11 +165,23 @@ class Fs(Backend[SeenFileSystem]):
 
     def _with_room(self, host: Reader, seen: SeenFileSystem) -> SeenFileSystem:
         device, mount = seen.device, seen.mount if seen.active else None
-        if not self._fills or seen.state != "ready" or not device:
+        if not self._fills or not device:
             return seen
         kind = mount.format if mount else fs.kernel_name(self.pool.format)
-        size = fs.size(host, kind, device, self.pool.path if mount else "")
-        return replace(seen, room=device.size - size if size else 0)
+        if seen.state == "ready":
+            size = fs.size(host, kind, device, self.pool.path if mount else "")
+        else:  # the one that is to be made fills it
+            size = device.size if kind in fs.GROWING else 0
+        growth = self._growth(host, device) if size else None
+        full = growth.size if growth else device.size
+        return replace(seen, growth=growth, room=full - size if size else 0)
+
+    def _growth(self, host: Reader, device: Device) -> Growth | None:
+        if not device.partition:
+            return None
+        from .._tools import partitions  # only here, because it takes its time
+
+        return partitions.growth(host, device, fs.LEAST_ROOM)
 
     def foreseen(self, host: Reader) -> SeenFileSystem | None:
         device = block.find(host, self._device)
@@ -301,9 +318,14 @@ class Fs(Backend[SeenFileSystem]):
         yield from self._grow(seen)
 
     def _grow(self, seen: SeenFileSystem) -> Steps:
-        if seen.device and seen.room >= fs.LEAST_ROOM:
-            kind = seen.mount.format if seen.mount else fs.kernel_name(self.pool.format)
-            yield fs.grow(kind, seen.device, self.pool.path)
+        device = seen.device
+        if not device or seen.room < fs.LEAST_ROOM:
+            return
+        if seen.growth:
+            yield from seen.growth.steps()
+            device = replace(device, size=0)  # of which the next step sees another size
+        kind = seen.mount.format if seen.mount else fs.kernel_name(self.pool.format)
+        yield fs.grow(kind, device, self.pool.path)
 
     def without(self, seen: SeenFileSystem, left: SeenFileSystem) -> SeenFileSystem:
         if left.active and left.mount == seen.mount:

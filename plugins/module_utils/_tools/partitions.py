@@ -7,14 +7,15 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import typing as t
 from dataclasses import dataclass, replace
 
-from .._host import HostError, Reader
+from .._host import MIB, HostError, Reader
 from .._model import Claim, Device, Encryption, Filling
-from .._plan import Action, call, run
-from . import filling, qemu_img, wipe
+from .._plan import Action, Steps, call, run
+from . import block, filling, qemu_img, wipe
 
 # libvirt's names of labels where parted has another one.
 _PARTED = {"dos": "msdos"}
@@ -47,6 +48,7 @@ _FLAGS = {"linux-lvm": "lvm", "linux-raid": "raid"}
 _FS_TYPES = {"fat16": "fat16", "fat32": "fat32", "linux-swap": "linux-swap"}
 
 
+FIRST_LOGICAL = 5
 # sfdisk reads no more (MAXIMUM_PARTS in libfdisk/src/dos.c), and where it writes, others are lost;
 # parted tells the kernel of 64 (MAX_TOTAL_PART in libparted/labels/dos.c).
 _MOST_DOS = 60
@@ -92,6 +94,68 @@ class Table:
         """Whether what begins there is inside the extended partition."""
         outer = self.extended
         return outer is not None and outer.start < start < outer.end
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A partition that can reach ``end``, because nothing is between it and there on its disk."""
+
+    disk: Device
+    table: Table
+    part: Part
+    end: int
+
+    @property
+    def size(self) -> int:
+        return self.end - self.part.start
+
+    def steps(self) -> Steps:
+        """Makes it reach there, while it is in use."""
+        disk, part = self.disk, self.part
+        if self.end > part.end:
+            if self.table.short and self.end > self.table.short:
+                yield stretch(disk)
+            yield blank(disk, replace(part, start=part.end, end=self.end), ())
+            yield from resize(disk, part.number, self.size // self.table.sector, "", ())
+        else:  # an interrupted run has told the table only
+            yield tell_kernel(disk, part.number)
+
+
+def growth(host: Reader, device: Device, least: int) -> Growth | None:
+    """How a partition can grow by so many bytes or more; ``None`` where it cannot.
+
+    Asked without parted, which would have udev make the nodes of the disk anew.  A partition inside
+    an extended one is not grown, nor one that the kernel knows otherwise than the table has it.
+    """
+    disk = block.disk(host, device) if device.partition else None
+    told = disk and host.ask("sfdisk", "--json", disk.path, nothing="recognized partition table")
+    if not disk or not told:
+        return None
+    table = _listed(host, disk, json.loads(told)["partitiontable"])
+    part = next((part for part in table.parts if part.number == device.partition), None)
+    plain = table.label == "gpt" or (table.label == "dos" and device.partition < FIRST_LOGICAL)
+    start = int(host.read(f"{device.sysfs}/start") or 0) * 512
+    if not part or not plain or len(table.parts) > table.most or part.start != start:
+        return None
+    behind = [other.start for other in table.parts if other.start >= part.end]
+    end = min([*behind, table.last]) // MIB * MIB
+    end = end if end - part.end >= least else part.end
+    found = Growth(disk, table, part, end)
+    return found if found.size >= device.size + least else None
+
+
+def _listed(host: Reader, disk: Device, told: t.Mapping[str, t.Any]) -> Table:
+    """A table as sfdisk tells it, without the gaps and the types."""
+    sector = block.sector(host, disk)
+    parts = [
+        Part(int(re.sub(r".*\D", "", row["node"])), row["start"] * sector, end * sector)
+        for row in told.get("partitions", ())
+        for end in [row["start"] + row["size"]]
+    ]
+    table = Table(told["label"], sector, tuple(parts), ())
+    if table.label == "gpt":
+        return _gpt(host, disk, table)
+    return replace(table, last=min(disk.size, sector << 32), most=_MOST_DOS)
 
 
 def look(host: Reader, device: Device) -> Table | None:

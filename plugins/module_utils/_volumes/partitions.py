@@ -30,7 +30,6 @@ from . import base, content
 
 MAPS = "/dev/mapper"  # where the partitions of maps are
 PLAIN = ("none", "linux")  # what a partition without a wish for a type can be
-_FIRST_LOGICAL = 5
 _MOMENT = 3  # seconds
 
 
@@ -85,10 +84,10 @@ class Space(base.Room):
 
     def numbers(self) -> list[int]:
         """The numbers that the next partition can get: the kernel allows no other."""
-        first = self.most + 1 if self.label != "dos" else _FIRST_LOGICAL
+        first = self.most + 1 if self.label != "dos" else partitions.FIRST_LOGICAL
         found = [n for n in range(1, first) if n not in self.parts][:1]
         if self.label == "dos" and any(p.format == "extended" for p in self.parts.values()):
-            found.append(max([_FIRST_LOGICAL - 1, *self.parts]) + 1)
+            found.append(max([partitions.FIRST_LOGICAL - 1, *self.parts]) + 1)
         return [number for number in found if number <= self.most]
 
     def next_name(self, count: int, taken: t.Collection[str]) -> str:
@@ -101,7 +100,7 @@ class Space(base.Room):
         return ""
 
     def _is_logical(self, number: int) -> bool:
-        return self.label == "dos" and number >= _FIRST_LOGICAL
+        return self.label == "dos" and number >= partitions.FIRST_LOGICAL
 
     def take(self, count: int, wanted: base.Wanted, there: Volume | None) -> str:
         if there:
@@ -347,7 +346,7 @@ class Partitions(base.Volumes):
         if self._space is None:
             return
         part = self._space.placed[wanted.name]
-        logical = self._space.label == "dos" and part.number >= _FIRST_LOGICAL
+        logical = self._space.label == "dos" and part.number >= partitions.FIRST_LOGICAL
         if wanted.content or wanted.encryption:
             self._marked.add(part.number)
         yield from self._cleared(part, wanted.name)
@@ -490,8 +489,8 @@ class Partitions(base.Volumes):
         """From the last to the first, because the kernel moves up logical ones behind a gap."""
         numbers = {volume.number for volume in leaving}
         for part in self.table.parts if self.table and self.table.label == "dos" else ():
-            behind = part.number >= _FIRST_LOGICAL and part.number not in numbers
-            before = [v for v in leaving if _FIRST_LOGICAL <= v.number < part.number]
+            behind = part.number >= partitions.FIRST_LOGICAL and part.number not in numbers
+            before = [v for v in leaving if partitions.FIRST_LOGICAL <= v.number < part.number]
             inside = [v for v in leaving if v.format == "extended"]
             if behind and (before or inside):
                 gone, left = (before or inside)[0].name, f"{self.stem}{part.number}"
