@@ -8,25 +8,24 @@ All is one play on one lab host with libvirt, so that the times differ by the to
 the collections community.general and community.libvirt besides ours, where
 ANSIBLE_COLLECTIONS_PATH says, and ansible on the path.
 
-    python benchmark_peers.py [VOLUMES [PARTITIONS]]
+    python benchmark_peers.py [VOLUMES [PARTITIONS [BY_PEERS]]]
+
+Modules in a loop take the same time for each volume, so that BY_PEERS of them are enough.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
+import timed
 from conftest import Driven, blank
 from poolwright_lab import Host, inventory
 
 VOLUMES = int(sys.argv[1]) if len(sys.argv) > 1 else 100
 PARTITIONS = int(sys.argv[2]) if len(sys.argv) > 2 else 50
+BY_PEERS = int(sys.argv[3]) if len(sys.argv) > 3 else VOLUMES
+SHARES = "/srv/shares"
 Task = dict[str, Any]
 
 XML = (
@@ -37,6 +36,18 @@ POOLS: list[Task] = [
     {"poolwright.storage.pool_logical": {"name": "many", "devices": [blank(2)]}},
     {"poolwright.storage.pool_dir": {"name": "files", "path": "/srv/files"}},
     {"poolwright.storage.pool_disk": {"name": "parts", "device": blank(1)}},
+    {
+        "poolwright.storage.pool_fs": {
+            "name": "shares",
+            "path": SHARES,
+            "device": blank(3),
+            "format": "xfs",
+        }
+    },
+    {
+        "ansible.builtin.shell": f"head -c 512M /dev/urandom > {SHARES}/full"
+        f" && truncate -s 1G {SHARES}/full && sync && virsh -q pool-refresh shares"
+    },
 ]
 
 
@@ -44,8 +55,12 @@ def names(count: int) -> list[str]:
     return [f"v{number:04}" for number in range(count)]
 
 
+def shell(script: str) -> Task:
+    return {"ansible.builtin.shell": f"set -e\n{script}"}
+
+
 def loop(count: int, command: str) -> Task:
-    return {"ansible.builtin.shell": f"set -e\nfor n in $(seq 0 {count - 1}); do {command}; done"}
+    return shell(f"for n in $(seq 0 {count - 1}); do {command}; done")
 
 
 def ours(pool: str, rows: list[dict[str, Any]]) -> Task:
@@ -68,9 +83,11 @@ def logical() -> dict[str, tuple[Task, Task]]:
         ),
         "ours": (ours("many", made), ours("many", gone)),
         "peer": (
-            each("community.general.lvol", {**peer, "size": "4m"}, names(VOLUMES)),
+            each("community.general.lvol", {**peer, "size": "4m"}, names(BY_PEERS)),
             each(
-                "community.general.lvol", {**peer, "state": "absent", "force": True}, names(VOLUMES)
+                "community.general.lvol",
+                {**peer, "state": "absent", "force": True},
+                names(BY_PEERS),
             ),
         ),
     }
@@ -88,9 +105,9 @@ def images(format: str, bare: str) -> dict[str, tuple[Task, Task]]:
             each(
                 "community.libvirt.virt_volume",
                 {**peer, "state": "present", "xml": XML % format},
-                names(VOLUMES),
+                names(BY_PEERS),
             ),
-            each("community.libvirt.virt_volume", {**peer, "state": "absent"}, names(VOLUMES)),
+            each("community.libvirt.virt_volume", {**peer, "state": "absent"}, names(BY_PEERS)),
         ),
     }
 
@@ -100,7 +117,7 @@ def partitions(disk: str) -> dict[str, tuple[Task, Task]]:
     made = [{"name": f"{disk}{n}", "capacity": "4 MiB"} for n in range(1, PARTITIONS + 1)]
     gone = [{"name": row["name"], "state": "absent"} for row in made]
     peer = {"device": f"/dev/{disk}", "number": "{{ item }}"}
-    numbers = list(range(1, PARTITIONS + 1))
+    numbers = list(range(1, min(PARTITIONS, BY_PEERS) + 1))
     span = {"part_start": "{{ item * 4 }}MiB", "part_end": "{{ item * 4 + 4 }}MiB"}
     begin = f"parted --script /dev/{disk}"
     return {
@@ -116,46 +133,53 @@ def partitions(disk: str) -> dict[str, tuple[Task, Task]]:
     }
 
 
-def steps(disk: str) -> list[Task]:
-    """Every task of the play; what a no-change run does not change is run twice."""
-    kinds = {
-        "logical volumes": logical(),
-        "raw files": images("raw", "truncate -s 4M /srv/files/b$n"),
-        "qcow2 files": images("qcow2", "qemu-img create -q -f qcow2 /srv/files/b$n 4M"),
-        "partitions": partitions(disk),
-    }
-    found = [*POOLS, {"name": "ping", "ansible.builtin.ping": {}}]
-    for kind, who in kinds.items():
-        for name, (make, remove) in who.items():
-            found.append({"name": f"{kind}|{name}|make", **make})
-            if name != "bare":
-                found.append({"name": f"{kind}|{name}|again", **make})
-            found.append({"name": f"{kind}|{name}|remove", **remove})
-            found.append({"name": "ping", "ansible.builtin.ping": {}})
+def copies() -> dict[str, tuple[Task, Task]]:
+    """One image of 1 GiB, half full, copied in a pool that can share blocks, and converted."""
+    found: dict[str, dict[str, tuple[Task, Task]]] = {}
+    for kind, format, bare in (
+        ("clone", "raw", "cp --sparse=always --reflink=auto {0}/full {0}/b"),
+        ("convert", "qcow2", "qemu-img convert -O qcow2 {0}/full {0}/b"),
+    ):
+        row = {"pool": "shares", "name": f"c{format}"}
+        clone = "virsh -q vol-clone --pool shares full p"
+        convert = (
+            "virsh -q vol-create-from shares /dev/stdin full <<'E'\n"
+            "<volume><name>p</name><capacity unit='G'>1</capacity>"
+            "<target><format type='qcow2'/></target></volume>\nE"
+        )
+        found[f"{kind} of 1 GiB, half full"] = {
+            "bare": (shell(bare.format(SHARES)), shell(f"rm {SHARES}/b; sync")),
+            "ours": (
+                {"poolwright.storage.volume": {**row, "format": format, "clone_from": "full"}},
+                {"poolwright.storage.volume": {**row, "state": "absent", "allow": ["delete"]}},
+            ),
+            "peer": (
+                shell(clone if format == "raw" else convert),
+                shell("virsh -q vol-delete p shares; sync"),
+            ),
+        }
     return found
 
 
-def took(folder: Path, host: Host, disk: str) -> list[tuple[str, float]]:
-    """The seconds of every task, as Ansible's junit callback tells them."""
-    (folder / "hosts.yml").write_text(inventory.text([host]))
-    (folder / "play.yml").write_text(
-        json.dumps([{"hosts": "all", "gather_facts": False, "tasks": steps(disk)}])
-    )
-    environment = {
-        **os.environ,
-        "ANSIBLE_CALLBACKS_ENABLED": "ansible.builtin.junit",
-        "ANSIBLE_PIPELINING": "1",
-        "JUNIT_OUTPUT_DIR": str(folder),
+def steps(disk: str) -> list[tuple[str, int, Task]]:
+    """Every task of the play, its name, and how many things it makes or removes."""
+    kinds = {
+        "logical volumes": (VOLUMES, logical()),
+        "raw files": (VOLUMES, images("raw", "truncate -s 4M /srv/files/b$n")),
+        "qcow2 files": (VOLUMES, images("qcow2", "qemu-img create -q -f qcow2 /srv/files/b$n 4M")),
+        "partitions": (PARTITIONS, partitions(disk)),
+        **{kind: (1, who) for kind, who in copies().items()},
     }
-    command = ["ansible-playbook", "-i", str(folder / "hosts.yml"), str(folder / "play.yml")]
-    done = subprocess.run(command, env=environment, check=False, stdout=sys.stderr)
-    if done.returncode:
-        raise SystemExit(done.returncode)
-    [report] = folder.glob("*.xml")
-    return [
-        (case.attrib["name"].split(": ", 1)[1], float(case.attrib["time"]))
-        for case in ElementTree.parse(report).iter("testcase")
-    ]
+    ping: Task = {"ansible.builtin.ping": {}}
+    found = [("ping", 1, ping)]
+    for kind, (many, who) in kinds.items():
+        for name, (make, remove) in who.items():
+            count = min(many, BY_PEERS) if name == "peer" else many
+            found.append((f"{kind}, {name}, make", count, make))
+            if "ansible.builtin.shell" not in make:
+                found.append((f"{kind}, {name}, again", count, make))
+            found += [(f"{kind}, {name}, remove", count, remove), ("ping", 1, ping)]
+    return found
 
 
 def main() -> None:
@@ -163,9 +187,12 @@ def main() -> None:
     try:
         host.up(fresh=True)
         disk = Driven(host, libvirt=True).sh(f"basename $(readlink -f {blank(1)})").strip()
-        with tempfile.TemporaryDirectory() as folder:
-            for name, seconds in took(Path(folder), host, disk):
-                print(f"{seconds:8.2f}  {name}")
+        wanted = steps(disk)
+        tasks = [*POOLS, *({"name": name, **task} for name, _count, task in wanted)]
+        plays = [{"hosts": "all", "gather_facts": False, "tasks": tasks}]
+        took = timed.play(plays, inventory.text([host]))[len(POOLS) :]
+        for (name, count, _task), (_name, seconds) in zip(wanted, took, strict=True):
+            print(f"{seconds / count:9.3f} s, {count:4} times: {name}")
     finally:
         host.destroy()
 
