@@ -65,7 +65,7 @@ class Foresight:
     def on(self, host: Reader) -> Reader:
         """The host with the blank devices that there would be."""
         devices = self._devices().items()
-        host.foreseen = {path: (what[0], what[1], what[2]) for path, what in devices if what}
+        host.foreseen = {path: (what[0], what[1]) for path, what in devices if what}
         return host
 
     def of(self, name: str) -> Left | None:
@@ -272,7 +272,7 @@ def _depends_on_others(row: t.Mapping[str, t.Any]) -> bool:
 
 
 def _is_new_filesystem(left: Left) -> bool:
-    return left.made and {"device", "path"} <= {*left.given}
+    return bool(left.made and left.xml) and poolxml.parse(left.xml or "").type == "fs"
 
 
 def _is_on(other: Pool, pool: Pool) -> bool:

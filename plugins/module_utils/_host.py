@@ -190,7 +190,7 @@ class Reader:
     the kernel said that there is no such thing.  Whatever else goes wrong raises `HostError`.
     ``dead`` are mounts of servers that did not answer, which are not asked again.  ``foreseen`` are
     blank devices that tasks before would make, in check mode, by each path that they would have:
-    bytes, bytes a sector and the first path.
+    bytes and the first path.
     """
 
     def __init__(self, execute: Exec) -> None:
@@ -199,7 +199,7 @@ class Reader:
         self._opened: list[Open] | None = None
         self._waiting: int | None = None
         self.dead: set[str] = set()
-        self.foreseen: t.Mapping[str, tuple[int, int, str]] = {}
+        self.foreseen: t.Mapping[str, tuple[int, str]] = {}
 
     def server(self, path: str) -> str:
         """The mount of a server that a path leads to, found without asking that; "" where none."""

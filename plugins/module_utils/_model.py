@@ -39,8 +39,7 @@ class Device:
     disks share while it runs (0 before Linux 5.15); ``size`` is in bytes, 0 where it may change
     meanwhile.  ``partition`` is its number in its table, 0 for a whole device; ``uuid`` is the
     device mapper's.  ``ends`` is a checksum of its first and last MiB, "" where nobody has looked.
-    ``foreseen`` is the size of the sectors of one that is not there yet and will be blank: a task
-    before would make it.
+    ``foreseen`` is one that is not there yet and will be blank: a task before would make it.
     """
 
     path: str
@@ -50,7 +49,7 @@ class Device:
     sequence: int = 0
     uuid: str = ""
     ends: str = ""
-    foreseen: int = 0
+    foreseen: bool = False
 
     @property
     def sysfs(self) -> str:

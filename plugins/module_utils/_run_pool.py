@@ -45,17 +45,15 @@ def _look(
     wish: _lifecycle.Wish,
     before: Foresight,
 ) -> Look:
-    name, strangers = params["name"], "; ".join(_options.account_faults(host, params))
-    if strangers:
-        raise Refused(f"Nothing was changed: {strangers}.")
+    _no_strangers(host, params)
     registry = _registry.find(host, params["libvirt"], params["libvirt_uri"])
-    stored = before.stored(host, registry, name)
-    others = before.others(host, registry, name)
+    stored = before.stored(host, registry, params["name"])
+    others = before.others(host, registry, params["name"])
     _same(kind, params, stored, others)
     names = partial(before.names, host, registry)
     params, wish = _new_but_inactive(kind, params, wish, stored, names)
     if stored.pool is None and not wish.reaches:
-        steps = registry.stop(name) if stored.active else iter(())
+        steps = registry.stop(params["name"]) if stored.active else iter(())
         return Look(tuple(steps), {"pool": None})
     backend = _backend(host, kind, params, stored, wish)
     left = None
@@ -65,9 +63,16 @@ def _look(
     elif stored.pool:
         _nothing_else(host, backend.pool, stored.pool)
     seen = before.probe(host, backend)
-    found = _decided(backend, registry, stored, seen, wish, left, before)
+    found = _decided(backend, registry, stored, seen, wish, left)
     judge(host, found.plan, lambda: others)
-    return _shown_around(host, registry, found, others, before) if wish.refresh else found
+    found = _shown_around(host, registry, found, others, before) if wish.refresh else found
+    return replace(found, foreseen=_told(backend, stored, seen, wish, found, before))
+
+
+def _no_strangers(host: Reader, params: _options.Params) -> None:
+    """Refuses users and groups that the host does not know."""
+    if faults := "; ".join(_options.account_faults(host, params)):
+        raise Refused(f"Nothing was changed: {faults}.")
 
 
 def _shown_around(
@@ -166,7 +171,6 @@ def _decided(
     seen: Seen,
     wish: _lifecycle.Wish,
     left: _lifecycle.Left | None,
-    before: Foresight,
 ) -> Look:
     after = stored.xml if wish.state == "inactive" else ""
     if wish.reaches:
@@ -184,30 +188,30 @@ def _decided(
         parting=(*seen.news, *(left.warnings if left else ())),
         volumes={volume.path: _known(volume) for volume in seen.volumes},
         view=tuple(registry.refresh(backend.pool.name)),
-        foreseen=_foreseen(backend, stored, seen, wish, after, plan, before),
     )
 
 
-def _foreseen(
+def _told(
     backend: Backend[t.Any],
     stored: Stored,
     seen: Seen,
     wish: _lifecycle.Wish,
-    after: str,
-    plan: t.Sequence[Action],
+    found: Look,
     before: Foresight,
 ) -> dict[str, t.Any]:
     """What the tasks after this one are told, if it only looks."""
     given = {key: backend.given.get(key) for key in backend.options if key != "chap"}
     left = Left(
-        xml=after,
+        xml=found.after,
         was="" if wish.reaches else stored.xml,
         given={key: value for key, value in given.items() if value is not None},
         autostart=stored.autostart if wish.autostart is None else wish.autostart,
         active=wish.state == "active" or (wish.reaches and bool(stored.active or seen.active)),
         made=wish.reaches and seen.state != "ready",
-        grown=wish.reaches and seen.state == "ready" and any(action.claims for action in plan),
-        blank=list(_emptied(plan)) if wish.state == "deleted" else [],
+        grown=wish.reaches
+        and seen.state == "ready"
+        and any(action.claims for action in found.plan),
+        blank=list(_emptied(found.plan)) if wish.state == "deleted" else [],
     )
     return before.with_pool(backend.pool.name, left, gone=wish.state == "deleted")
 

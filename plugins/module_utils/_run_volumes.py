@@ -128,12 +128,12 @@ class _Task:
             return {}
         devices: dict[str, t.Sequence[t.Any]] = {}
         touched = [*filter(steps.get, steps)]
-        sector = volumes.sector(host)
-        sizes = _lifecycle.capacities(volumes, wanted, seen) if sector and touched else {}
+        is_device = any(map(volumes.devices, touched))
+        sizes = _lifecycle.capacities(volumes, wanted, seen) if is_device else {}
         for wish in wanted if sizes else ():
             there, size = seen.get(wish.name), sizes.get(wish.name, 0)
             paths = volumes.devices(wish.name)
-            known = [size, sector, paths[0]] if volumes.blank(wish) and not there else []
+            known = [size, paths[0]] if volumes.blank(wish) and not there else []
             if wish.name in touched:
                 own = [block.number(host, there.path) or there.path] if there else paths
                 devices.update({path: known for path in own})

@@ -27,6 +27,7 @@ PARTITIONS = int(sys.argv[2]) if len(sys.argv) > 2 else 50
 BY_PEERS = int(sys.argv[3]) if len(sys.argv) > 3 else VOLUMES
 SHARES = "/srv/shares"
 Task = dict[str, Any]
+Rivals = dict[str, tuple[Task, Task]]  # what makes and what removes, by who does it
 
 XML = (
     "<volume><name>{{ item }}</name><capacity unit='M'>4</capacity>"
@@ -71,8 +72,8 @@ def each(module: str, options: dict[str, Any], items: list[Any]) -> Task:
     return {module: options, "loop": items, "loop_control": {"label": ""}}
 
 
-def logical() -> dict[str, tuple[Task, Task]]:
-    """What makes and what removes logical volumes, by who does it."""
+def logical() -> Rivals:
+    """Logical volumes."""
     made = [{"name": name, "capacity": "4 MiB"} for name in names(VOLUMES)]
     gone = [{"name": name, "state": "absent"} for name in names(VOLUMES)]
     peer = {"vg": "many", "lv": "{{ item }}"}
@@ -93,8 +94,8 @@ def logical() -> dict[str, tuple[Task, Task]]:
     }
 
 
-def images(format: str, bare: str) -> dict[str, tuple[Task, Task]]:
-    """The same of files."""
+def images(format: str, bare: str) -> Rivals:
+    """Files in a directory."""
     made = [{"name": name, "capacity": "4 MiB", "format": format} for name in names(VOLUMES)]
     gone = [{"name": name, "state": "absent"} for name in names(VOLUMES)]
     peer = {"pool": "files", "name": "{{ item }}"}
@@ -112,8 +113,8 @@ def images(format: str, bare: str) -> dict[str, tuple[Task, Task]]:
     }
 
 
-def partitions(disk: str) -> dict[str, tuple[Task, Task]]:
-    """The same of partitions of a disk, by its kernel's name, each of 4 MiB."""
+def partitions(disk: str) -> Rivals:
+    """Partitions of 4 MiB on a disk, by its kernel's name."""
     made = [{"name": f"{disk}{n}", "capacity": "4 MiB"} for n in range(1, PARTITIONS + 1)]
     gone = [{"name": row["name"], "state": "absent"} for row in made]
     peer = {"device": f"/dev/{disk}", "number": "{{ item }}"}
@@ -133,9 +134,9 @@ def partitions(disk: str) -> dict[str, tuple[Task, Task]]:
     }
 
 
-def copies() -> dict[str, tuple[Task, Task]]:
+def copies() -> dict[str, Rivals]:
     """One image of 1 GiB, half full, copied in a pool that can share blocks, and converted."""
-    found: dict[str, dict[str, tuple[Task, Task]]] = {}
+    found = {}
     for kind, format, bare in (
         ("clone", "raw", "cp --sparse=always --reflink=auto {0}/full {0}/b"),
         ("convert", "qcow2", "qemu-img convert -O qcow2 {0}/full {0}/b"),
@@ -163,7 +164,7 @@ def copies() -> dict[str, tuple[Task, Task]]:
 
 def steps(disk: str) -> list[tuple[str, int, Task]]:
     """Every task of the play, its name, and how many things it makes or removes."""
-    kinds = {
+    kinds: dict[str, tuple[int, Rivals]] = {
         "logical volumes": (VOLUMES, logical()),
         "raw files": (VOLUMES, images("raw", "truncate -s 4M /srv/files/b$n")),
         "qcow2 files": (VOLUMES, images("qcow2", "qemu-img create -q -f qcow2 /srv/files/b$n 4M")),

@@ -25,7 +25,7 @@ def find(host: Reader, path: str) -> Device | None:
     node = host.node(path)
     if node is None:
         coming = host.foreseen.get(path)
-        return Device(path, "", coming[0], foreseen=coming[1]) if coming else None
+        return Device(path, "", coming[0], foreseen=True) if coming else None
     if node.kind != "block":
         raise Refused(f"Nothing was changed: {path} is not a block device.")
     return known(host, path, node.device)
@@ -50,8 +50,6 @@ def known(host: Reader, path: str, number: str, partition: int = 0) -> Device:
 
 def sector(host: Reader, device: Device) -> int:
     """The size of a device's sectors, which those of a partition share."""
-    if device.foreseen:
-        return device.foreseen
     files = (f"{device.sysfs}{place}/queue/logical_block_size" for place in ("", "/.."))
     return next((int(text) for file in files if (text := host.read(file))), 512)
 
@@ -107,7 +105,7 @@ def missing(path: str, pool: str) -> Refused:
 def identity(host: Reader, path: str) -> str:
     """What tells the device at a path from others, or whatever is said where none is."""
     coming = host.foreseen.get(path)
-    return number(host, path) or (coming[2] if coming else path)
+    return number(host, path) or (coming[1] if coming else path)
 
 
 def sources(host: Reader, pool: Pool, more: t.Sequence[str] = ()) -> frozenset[str]:

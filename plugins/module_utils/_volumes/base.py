@@ -128,16 +128,12 @@ class Volumes(abc.ABC):
         return self.step(there.format if there else wanted.format or like or "raw")
 
     def devices(self, name: str) -> t.Sequence[str]:
-        """The paths that the device of a new volume will have."""
+        """The paths that the device of a new volume will have; none where it is no device."""
         return ()
 
     def blank(self, wanted: Wanted) -> bool:
         """Whether a new volume is a device that holds nothing."""
         return not wanted.content and not wanted.encryption
-
-    def sector(self, host: Reader) -> int:
-        """The size of the sectors of new volumes; 0 where they are no devices."""
-        return 0
 
     def implied(self, wanted: Wanted) -> int:
         """The capacity of a new volume for which the task gives none; 0 where it has to."""

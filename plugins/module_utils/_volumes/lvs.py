@@ -170,9 +170,6 @@ class LogicalVolumes(base.Volumes):
         kind = self._resolved(wanted).type
         return kind not in ("snapshot", "thin-pool") and super().blank(wanted)
 
-    def sector(self, host: Reader) -> int:
-        return max((block.sector(host, device) for device in self.members), default=0)
-
     def implied(self, wanted: base.Wanted) -> int:
         names = [wanted.name]
         while wanted.lvm and wanted.lvm.type == "snapshot":

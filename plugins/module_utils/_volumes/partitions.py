@@ -228,9 +228,6 @@ class Partitions(base.Volumes):
     def blank(self, wanted: base.Wanted) -> bool:
         return False  # a partition of one pool is not for another one to take
 
-    def sector(self, host: Reader) -> int:
-        return block.sector(host, self.device)
-
     def named(
         self, wanted: t.Sequence[base.Wanted], seen: t.Mapping[str, Volume]
     ) -> list[base.Wanted]:
