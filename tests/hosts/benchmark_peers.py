@@ -151,7 +151,13 @@ def copies() -> dict[str, Rivals]:
         found[f"{kind} of 1 GiB, half full"] = {
             "bare": (shell(bare.format(SHARES)), shell(f"rm {SHARES}/b; sync")),
             "ours": (
-                {"poolwright.storage.volume": {**row, "format": format, "clone_from": "full"}},
+                {
+                    "poolwright.storage.volume": {
+                        **row,
+                        "format": format,
+                        "clone_from": {"volume": "full"},
+                    }
+                },
                 {"poolwright.storage.volume": {**row, "state": "absent", "allow": ["delete"]}},
             ),
             "peer": (
