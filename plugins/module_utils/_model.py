@@ -122,6 +122,14 @@ class Place:
 
 
 @dataclass(frozen=True)
+class VolumeGroup:
+    """A volume group: LVM's commands know it by its name, which another one can have by then."""
+
+    name: str
+    uuid: str
+
+
+@dataclass(frozen=True)
 class Claim:
     """What a step takes or writes to, compared with the machine right before the step.
 
@@ -130,7 +138,7 @@ class Claim:
     With ``keeps`` nothing that it holds goes, so that a guest that is off is not in the way.
     """
 
-    thing: Device | File | Place
+    thing: Device | File | Place | VolumeGroup
     alone: bool = True
     reads: bool = False
     keeps: bool = False

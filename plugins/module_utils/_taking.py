@@ -19,7 +19,7 @@ import typing as t
 from . import _guests
 from ._host import NoAnswer, Reader
 from ._kernel import Mount, Open
-from ._model import Device, File, Place, Pool, Refused
+from ._model import Device, File, Place, Pool, Refused, VolumeGroup
 from ._plan import Action, group_use, member_use, mount_use
 from ._tools import block, fs, lvm, qemu_img, targets
 
@@ -85,11 +85,14 @@ def judge(host: Reader, plan: t.Sequence[Action], others: t.Sequence[Pool]) -> N
     read = [c.thing for c in claims if isinstance(c.thing, Device) and c.reads]
     room = _Room(host, others, [*devices, *read])
     for claim in claims:
+        thing = claim.thing
+        if isinstance(thing, VolumeGroup):  # whose devices are claimed, too
+            continue
         if claim.reads:
-            words = room.written(claim.thing)
+            words = room.written(thing)
         else:
-            words = room.words(claim.thing, claim.alone, freed, claim.keeps)
-        faults += [f"{claim.thing.path} is {' and '.join(words)}"] if words else []
+            words = room.words(thing, claim.alone, freed, claim.keeps)
+        faults += [f"{thing.path} is {' and '.join(words)}"] if words else []
     if faults:
         raise Refused(
             f"Nothing was changed: {'; '.join(dict.fromkeys(faults))}. Stop what uses it, or name "

@@ -36,7 +36,7 @@ from ._host import (
     read_ends,
 )
 from ._job import Tally
-from ._model import Claim, Device, File, Filling, NewVolume, Place, Seed
+from ._model import Claim, Device, File, Filling, NewVolume, Place, Seed, VolumeGroup
 from ._streams import Fetch
 
 # Commands that destroy nothing, by how they begin.  All others need a claim.
@@ -57,6 +57,7 @@ HARMLESS = (
 _HEAD, _TAIL = 8, 3
 _MOMENT = 3  # seconds
 _BLOCK = 4 * MIB  # that is read and written at once
+_LVM_LIMIT = 120  # seconds for a look
 _NEXT = "poolwright-next"  # no command of LVM's, so that its complaint ends those of one
 _LISTING = "--noheadings --nameprefixes --options lv_name,lv_tags"
 _Made = t.Tuple[t.Tuple[str, ...], NewVolume]
@@ -92,6 +93,9 @@ class Writer(Reader):
     def _confirm(self, claim: Claim) -> None:
         """Raises `HostError` where a path leads to something else by now, or somebody has it."""
         thing = claim.thing
+        if isinstance(thing, VolumeGroup):
+            self._confirm_group(thing)
+            return
         if not isinstance(thing, Device):
             self._confirm_file(thing)
             return
@@ -129,6 +133,14 @@ class Writer(Reader):
             raise HostError(f"{seen.path}: it has {size} bytes by now, and had {seen.size}")
         if seen.uuid and (self.read(f"{seen.sysfs}/dm/uuid") or "").strip() != seen.uuid:
             raise HostError(f"{seen.path}: it is another device by now")
+
+    def _confirm_group(self, seen: VolumeGroup) -> None:
+        argv = ("lvm", "vgs", "--noheadings", "--options", "vg_uuid", seen.name)
+        code, output, errors = self._bounded(argv, "", _LVM_LIMIT)
+        if code:
+            raise HostError(failed(argv, output, errors))
+        if output.strip() != seen.uuid:
+            raise HostError(f"volume group {seen.name}: it is another one by now")
 
     def _confirm_file(self, seen: File | Place) -> None:
         with self._looking(seen.path):

@@ -117,7 +117,7 @@ def partitions(disk: str) -> Rivals:
     """Partitions of 4 MiB on a disk, by its kernel's name."""
     made = [{"name": f"{disk}{n}", "capacity": "4 MiB"} for n in range(1, PARTITIONS + 1)]
     gone = [{"name": row["name"], "state": "absent"} for row in made]
-    peer = {"device": f"/dev/{disk}", "number": "{{ item }}"}
+    peer = {"device": f"/dev/{disk}", "number": "{{ item }}", "label": "gpt"}
     numbers = list(range(1, min(PARTITIONS, BY_PEERS) + 1))
     span = {"part_start": "{{ item * 4 }}MiB", "part_end": "{{ item * 4 + 4 }}MiB"}
     begin = f"parted --script /dev/{disk}"

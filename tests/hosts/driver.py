@@ -342,13 +342,13 @@ def faulty(job: Task) -> list[dict[str, t.Any]]:
     """A fault before each step that claims something; it is undone, and the task runs again.
 
     What is not to be had alone may well be in use, or change, so there it is only swapped.
-    With ``few`` each fault comes once.
+    With ``few`` each fault comes once; ``steps`` is before how many of the first ones it comes.
     """
     ready(job)
     claims = run(job["task"])["claims"]
     rows = [
         (step, kind)
-        for step, alone in enumerate(claims)
+        for step, alone in enumerate(claims[: job["steps"]])
         for kind in (job["faults"] if any(alone) else {"swapped"} if alone else ())
     ]
     if job["few"]:  # each fault before one step

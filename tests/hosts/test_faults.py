@@ -82,6 +82,7 @@ CASES: dict[str, dict[str, Any]] = {
         "before": [GROUP, volumes(*ABC)],
         "task": there("pool_logical", **DELETED),
         "faults": {"swapped": GROUPS},
+        "steps": 2,  # after them there is no group
     },
     "disk": {"task": TABLE, "fill": OLD, "faults": ON_DISK},
     "disk-deleted": {
@@ -147,12 +148,15 @@ def test_a_fault_before_a_step(each_host: Driven, name: str) -> None:
         fill=case.get("fill", ":") + filled,
         faults=case["faults"],
         few=not EVERYTHING,
+        steps=case.get("steps", 99),
         canary=CANARY + (f"head -c 9 {keep}" if keep else ""),
     )
     assert found
     faults = [f"{each['kind']} before {each['step']}: {f}" for each in found for f in wrong(each)]
     assert not faults, "\n".join(faults)
-    assert digest(host) == others
+    # Of a group that had another name meanwhile, only the content is as it was.
+    same = slice(2, None) if GROUPS in case["faults"].values() else slice(None)
+    assert digest(host)[same] == others[same]
 
 
 def wrong(found: dict[str, Any]) -> list[str]:

@@ -35,6 +35,7 @@ from ansible_collections.poolwright.storage.plugins.module_utils._model import (
     NewVolume,
     Place,
     Refused,
+    VolumeGroup,
 )
 from ansible_collections.poolwright.storage.plugins.module_utils._plan import (
     Stopped,
@@ -320,6 +321,26 @@ def test_write_is_whole_and_private(writer: Writer, tmp_path: Path) -> None:
         assert before.read() == "one"  # who reads meanwhile sees the old one, whole
     assert (path.read_text(encoding="utf-8"), mode(path)) == ("two", 0o644)
     assert os.listdir(path.parent) == ["pool.xml"]
+
+
+@pytest.mark.parametrize(
+    ("heard", "words"),
+    [
+        (Heard(output="  abc-1\n"), ""),
+        (Heard(output="  xyz-2\n"), "volume group guests: it is another one by now"),
+        (Heard(5, errors='  Volume group "guests" not found\n'), "not found"),
+    ],
+)
+def test_a_group_is_the_one_that_was_seen(heard: Heard, words: str) -> None:
+    claim = Claim(VolumeGroup("guests", "abc-1"), alone=False)
+    plan = [run("remove volume group guests", "vgremove", "--force", "guests", claims=(claim,))]
+    if words:
+        with pytest.raises(Stopped, match=words):
+            apply(plan, Writer(heard))
+    else:
+        apply(plan, Writer(heard))
+    assert ("vgremove", "--force", "guests") in heard.commands or words
+    assert not words or len(heard.commands) == 1
 
 
 def test_mkdir(writer: Writer, tmp_path: Path) -> None:

@@ -14,7 +14,18 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._host import Reader
-from .._model import UNFINISHED, Claim, Device, Encryption, Filling, Lvm, NewVolume, Refused, Volume
+from .._model import (
+    UNFINISHED,
+    Claim,
+    Device,
+    Encryption,
+    Filling,
+    Lvm,
+    NewVolume,
+    Refused,
+    Volume,
+    VolumeGroup,
+)
 from .._plan import Action, call, group_use, run
 from . import block, filling, qemu_img, wipe
 
@@ -275,7 +286,8 @@ def remove_group(
     """Removes a group; with its volumes only where there are any, which then needs consent."""
     name = group.name
     if not volumes:
-        return _change(group, members, f"remove volume group {name}", "vgremove", name)
+        facts = _claims(group, members, pinned=True)
+        return run(f"remove volume group {name}", "vgremove", name, **facts)
     text = f"remove volume group {name} with {', '.join(volumes)}"
     taken = [device for devices in volumes.values() for device in devices]
     # --force is vgremove's own word for "with its volumes"; the guard has asked before.
@@ -467,7 +479,7 @@ def _removal(
         command=f"{' '.join(argv)} {group.name}/{volume.name}",
         risk=risk,
         batch=True,
-        **_claims(group, members, volume.devices),
+        **_claims(group, members, volume.devices, pinned=True),
     )
 
 
@@ -489,7 +501,8 @@ def _change(
     risk: str = "",
 ) -> Action:
     """A command that writes to a group: ``taken`` goes, ``left`` may not be in use either."""
-    return run(text, *argv, risk=risk, **_claims(group, members, taken, left))
+    facts = _claims(group, members, taken, left, pinned=bool(risk))
+    return run(text, *argv, risk=risk, **facts)
 
 
 def _claims(
@@ -497,10 +510,15 @@ def _claims(
     members: t.Sequence[Device],
     taken: t.Sequence[Device] = (),
     left: t.Sequence[Device] = (),
+    pinned: bool = False,
 ) -> dict[str, t.Any]:
-    """The claims of a change of a group, whose own use of its devices is not in the way."""
+    """The claims of a change of a group, whose own use of its devices is not in the way.
+
+    Where something goes with it, the group itself is ``pinned``.
+    """
     own = [Claim(device, alone=False) for device in (*members, *left)]
+    itself = [Claim(VolumeGroup(group.name, group.uuid), alone=False)] if taken or pinned else []
     return {
-        "claims": (*map(Claim, taken), *own),
+        "claims": (*map(Claim, taken), *own, *itself),
         "frees": frozenset([group_use(group.uuid)]),
     }
