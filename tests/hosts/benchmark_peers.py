@@ -144,7 +144,7 @@ def copies() -> dict[str, Rivals]:
         row = {"pool": "shares", "name": f"c{format}"}
         clone = "virsh -q vol-clone --pool shares full p"
         convert = (
-            "virsh -q vol-create-from shares /dev/stdin full <<'E'\n"
+            "virsh -q vol-create-from shares /dev/stdin full --inputpool shares <<'E'\n"
             "<volume><name>p</name><capacity unit='G'>1</capacity>"
             "<target><format type='qcow2'/></target></volume>\nE"
         )
