@@ -94,6 +94,10 @@ class Driven:
     def sh(self, script: str, *, check: bool = True, timeout: float = 120) -> str:
         return str(self.host.run(script, check=check, timeout=timeout).stdout)
 
+    def until(self, script: str, seconds: int = 60) -> None:
+        """Waits for what the host does by itself, and fails where it does not."""
+        self.sh(f"for i in $(seq {2 * seconds}); do {script} && exit; sleep 0.5; done; exit 1")
+
 
 SUITES = ("bookworm", "trixie")
 ALL = [(suite, libvirt) for suite in SUITES for libvirt in (True, False)]

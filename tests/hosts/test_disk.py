@@ -235,12 +235,12 @@ def test_a_new_partition_is_blank(each_host: Driven) -> None:
     """An old volume group at the place never wakes up, and the neighbour stays as it is."""
     host = each_host
     host.sh(OLD_GROUP)
-    host.sh(f"parted -s {blank(0)} mkpart a 1MiB 101MiB; udevadm settle; sleep 3")
-    assert host.sh("lvs --noheadings -o lv_active old").strip() == "active"  # as it would
+    host.sh(f"parted -s {blank(0)} mkpart a 1MiB 101MiB")
+    host.until("test -b /dev/old/precious")  # as it would
     host.sh(f"vgchange -qan old; udevadm settle; parted -s {blank(0)} rm 1; udevadm settle")
     before, n = host.sh(SUM), kernel_name(host, blank(0))
     host.tasks(task("pool_disk", **DATA), volumes(row(f"{n}1", "100M")))
-    host.sh("udevadm settle; sleep 2")
+    host.until("udevadm settle; systemctl list-jobs | grep -q '^No jobs'")
     assert host.sh("lvs --noheadings old 2>&1; ls /dev/old", check=False) == NO_GROUP
     assert (
         host.sh(f"wipefs --no-act /dev/{n}1; head -c 8M /dev/{n}1 | tr -d '\\0' | wc -c") == "0\n"

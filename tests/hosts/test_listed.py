@@ -21,10 +21,6 @@ def paths(host: Driven) -> list[str]:
     return host.sh(f"ls /sys/block/$(basename $(readlink -f {MAP}))/slaves").split()
 
 
-def until(host: Driven, script: str) -> None:
-    host.sh(f"for i in $(seq 120); do {script} && exit 0; sleep 0.5; done; exit 1")
-
-
 @pytest.fixture
 def mpath_host(each_host: Driven) -> Iterator[Driven]:
     """A host whose multipathd has made a map, and makes none any more in the end."""
@@ -33,7 +29,7 @@ def mpath_host(each_host: Driven) -> Iterator[Driven]:
     assert "multipathd is not running" in str(first["warnings"]), first["warnings"]
     assert host.tasks(INFO)[0]["pools"][0]["volumes"] == []
     host.sh("systemctl start multipathd.service")
-    until(host, f"test -b {MAP}")
+    host.until(f"test -b {MAP}")
     yield host
     host.drive("tasks", tasks=[task("pool_mpath", name="maps", state="absent")])
     host.sh("systemctl stop multipathd.socket multipathd.service; multipath -F", check=False)
@@ -81,13 +77,13 @@ def check_a_failed_path(host: Driven) -> None:
     failed = paths(host)[1]
     host.sh(f"echo offline > /sys/block/{failed}/device/state")
     host.sh(f"multipathd fail path {failed}")
-    until(host, f"dmsetup status {MAP} | grep -q ' F '")
+    host.until(f"dmsetup status {MAP} | grep -q ' F '")
     told = host.tasks(MAPS)[0]
     assert f"1 of 2 paths failed ({failed})" in str(told["warnings"])
     assert not told["changed"]
     host.sh(f"echo running > /sys/block/{failed}/device/state")
     host.sh(f"multipathd reinstate path {failed}")
-    until(host, f"! dmsetup status {MAP} | grep -q ' F '")
+    host.until(f"! dmsetup status {MAP} | grep -q ' F '")
     assert not host.tasks(MAPS)[0].get("warnings")
 
 

@@ -227,9 +227,10 @@ def test_what_a_client_of_ours_has_open(served: Driven) -> None:
     served.sh(f"""set -e
         mkdir -p /srv/share; mount {SERVER}:/exports/one /srv/share
         setsid sleep 300 </srv/share/web >/dev/null 2>&1 & echo $! > /run/holder
-        sleep 1
     """)
+    served.until("grep -q . /proc/fs/nfsd/clients/*/states")
     absent = task("volume", pool="images", name="web", state="absent", allow=["delete"])
     assert f"is open in NFS client {SERVER}" in failed(served, absent)[0]
-    served.sh("kill $(cat /run/holder); umount /srv/share; sleep 1")
+    served.sh("kill $(cat /run/holder); umount /srv/share")
+    served.until("! grep -q . /proc/fs/nfsd/clients/*/states")
     served.tasks(absent, task("pool_dir", name="images", state="absent"))

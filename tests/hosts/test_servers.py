@@ -113,7 +113,7 @@ def after_a_reboot(client: Driven) -> None:
     if client.libvirt:
         client.sh("virsh pool-list")  # wakes the daemon, which the lab starts when it is asked
     mounted = "findmnt -rno TARGET -t nfs,nfs4 && iscsiadm -m session"
-    client.sh(f"for i in $(seq 60); do {mounted} && exit; sleep 1; done; exit 1")
+    client.until(mounted)
     assert client.sh("findmnt -rno TARGET -t nfs,nfs4,cifs") == "/srv/shared\n"
     changed = [each["changed"] for each in client.tasks(*POOLS)]
     assert changed == [False, True, False]
