@@ -61,6 +61,7 @@ REHEARSING = (
     ("mkfs.ext4", "-n"),
     ("mkfs.xfs", "-N"),
     ("qemu-img", "compare"),
+    ("sfdisk", "--verify"),
 )
 
 LIMIT = 30  # seconds for what waits for a server

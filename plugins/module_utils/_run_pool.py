@@ -56,6 +56,7 @@ def _look(
         steps = registry.stop(params["name"]) if stored.active else iter(())
         return Look(tuple(steps), {"pool": None})
     backend = _backend(host, kind, params, stored, wish)
+    backend.others = others
     left = None
     if wish.reaches:
         _no_conflict(host, backend, others)

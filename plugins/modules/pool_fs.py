@@ -60,9 +60,11 @@ options:
     description:
       - Whether the file system fills its device, when that has become larger by 16 MiB or more.
       - A device that is a partition grows first, where its disk has 16 MiB or more free right behind it. Other partitions stay as they
-        are, and may be in use. A partition inside an extended one, or of another table than C(dos) and C(gpt), is not made larger.
+        are, and may be in use. A partition inside an extended one, of a disk that is a pool itself, or of another table than C(dos) and
+        C(gpt) is not made larger, and one of a damaged table with a warning.
       - It grows while it is mounted. C(ext3), C(ext4) and C(xfs) can; of another one the task says so.
-      - A logical volume is not made larger, it grows with O(poolwright.storage.volume#module:capacity).
+      - A logical volume is not made larger, nor is a partition that is a volume of a disk pool. They grow with
+        O(poolwright.storage.volume#module:capacity).
       - If it is not given, nothing grows.
     type: bool
   mount_options:

@@ -45,11 +45,15 @@ options:
   grow_to_fill:
     description:
       - Whether the group takes what its devices have got, when they have become larger by an extent or more.
-      - If it is not given, it does not.
+      - A device that is a partition grows first, where its disk has 16 MiB and an extent or more free right behind it. Other partitions
+        stay as they are, and may be in use. A partition inside an extended one, of a disk that is a pool itself, or of another table
+        than C(dos) and C(gpt) is not made larger, and one of a damaged table with a warning.
+      - If it is not given, nothing grows.
     type: bool
 requirements:
   - lvm2
   - wipefs (Debian C(util-linux))
+  - sfdisk (Debian C(fdisk)) and partx (C(util-linux)) for O(grow_to_fill) on partitions
 notes:
   - The pool runs if any of its volumes is active. An empty group has nothing to start or stop.
   - O(autostart) is LVM's autoactivation of the group, see C(man 8 vgchange), and with a libvirt daemon also the daemon's mark.

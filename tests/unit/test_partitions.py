@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from ansible_collections.poolwright.storage.plugins.module_utils._host import HostError, Reader
@@ -152,10 +153,10 @@ GROWTHS: list[tuple[str, list[tuple[int, int]], int, dict[int, int], int | None]
 ]
 
 
-@pytest.mark.parametrize(("label", "rows", "number", "head", "end"), GROWTHS)
-def test_what_a_partition_can_grow_to(
-    label: str, rows: list[tuple[int, int]], number: int, head: dict[int, int], end: int | None
-) -> None:
+def grown(
+    label: str, rows: list[tuple[int, int]], number: int, head: dict[int, int], **said: Any
+) -> FakeHost:
+    """A host with a table, of whose partitions the kernel knows one and those of ``more``."""
     unit = MIB // 512
     told = [
         {"node": f"/dev/sdb{n}", "start": start * unit, "size": (stop - start) * unit}
@@ -163,30 +164,93 @@ def test_what_a_partition_can_grow_to(
         if stop
     ]
     start, stop = rows[number - 1] if rows[0][0] != 2 else (1, 500)
-    part = {"number": "8:17", "size": (min(stop, start + 499) - start) * MIB}
-    folder = "/sys/dev/block/8:17"
-    host = FakeHost(
-        {
-            "disks": {
-                "/dev/sdb": {
-                    "number": "8:16",
-                    "parts": {f"sdb{number}": part},
-                    "integers": head,
-                    "sfdisk": {"label": label, "partitions": told},
-                }
-            },
-            "paths": {folder: {"real": f"/sys/devices/x/block/sdb/sdb{number}"}},
-            "files": {
-                f"{folder}/partition": f"{number}\n",
-                f"{folder}/start": f"{start * unit}\n",
-                "/sys/class/block/sdb/dev": "8:16\n",
-            },
-        }
-    )
+    known = {number: (start, min(stop, start + 499)), **said.pop("more", {})}
+    folders = {n: f"/sys/dev/block/8:{16 + n}" for n in known}
+    disk = {
+        "number": "8:16",
+        "parts": {
+            f"sdb{n}": {"number": f"8:{16 + n}", "size": (end - begin) * MIB}
+            for n, (begin, end) in known.items()
+        },
+        "integers": head,
+        "sfdisk": {"label": label, "partitions": told},
+    }
+    files = {"/sys/class/block/sdb/dev": "8:16\n"}
+    for n, folder in folders.items():
+        files[f"{folder}/partition"] = f"{n}\n"
+        files[f"{folder}/start"] = f"{known[n][0] * unit}\n"
+    real = {folder: {"real": f"/sys/devices/x/block/sdb/sdb{n}"} for n, folder in folders.items()}
+    return FakeHost({"disks": {"/dev/sdb": disk}, "paths": real, "files": files, **said})
+
+
+def growths(
+    host: FakeHost, number: int, *pools: Pool
+) -> tuple[tuple[partitions.Growth, ...], tuple[str, ...]]:
     device = block.find(host, f"/dev/sdb{number}")
     assert device
-    found = partitions.growth(host, device, 16 * MIB)
-    assert (found.end // MIB if found else None) == end
+    return partitions.growths(host, [device], 16 * MIB, pools)
+
+
+@pytest.mark.parametrize(("label", "rows", "number", "head", "end"), GROWTHS)
+def test_what_a_partition_can_grow_to(
+    label: str, rows: list[tuple[int, int]], number: int, head: dict[int, int], end: int | None
+) -> None:
+    found, warnings = growths(grown(label, rows, number, head), number)
+    assert [growth.end // MIB for growth in found] == ([] if end is None else [end])
+    assert warnings == ()
+
+
+# What the table says, what the kernel knows besides; up to where partition 1 grows (MiB).
+UNLISTED: list[tuple[tuple[int, int], tuple[int, int], int | None]] = [
+    ((1, 500), (700, 900), 700),  # it is in no table
+    ((1, 500), (501, 900), None),
+    ((1, 800), (600, 900), None),  # it is where the table has partition 1 by now
+    ((1, 800), (900, 950), 900),
+]
+
+
+@pytest.mark.parametrize(("row", "more", "end"), UNLISTED)
+def test_a_partition_that_only_the_kernel_knows_is_in_the_way(
+    row: tuple[int, int], more: tuple[int, int], end: int | None
+) -> None:
+    found, warnings = growths(grown("gpt", [row], 1, {}, more={7: more}), 1)
+    assert [growth.end // MIB for growth in found] == ([] if end is None else [end])
+    assert warnings == ()
+
+
+SHORT = (
+    "GPT PMBR size mismatch (1228799 != 1843199) will be corrected by write.\n"
+    "The backup GPT table is not on the end of the device.\n"
+    "MyLBA mismatch with real position at backup header.\n"
+    "1 error detected.\n"
+)
+CORRUPT = "The {} GPT table is corrupt, but the {} appears OK, so that will be used.\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        (SHORT, ""),
+        (SHORT + CORRUPT.format("backup", "primary"), "The backup GPT table is corrupt"),
+        (CORRUPT.format("primary", "backup"), "The primary GPT table is corrupt"),
+        ("Partition 1: overlaps partition 2.\n1 error detected.\n", "overlaps partition 2."),
+    ],
+)
+def test_a_damaged_table_is_not_written(said: str, fault: str) -> None:
+    """sfdisk writes all of it, also what it has not understood."""
+    host = grown("gpt", [(1, 500)], 1, {}, rehearsals={"sfdisk": said})
+    found, warnings = growths(host, 1)
+    assert len(found) == (not fault)
+    assert [fault in text and "/dev/sdb is damaged" in text for text in warnings] == (
+        [True] if fault else []
+    )
+
+
+def test_a_volume_of_a_disk_pool_keeps_its_size() -> None:
+    host = grown("gpt", [(1, 500)], 1, {})
+    pool = Pool("disk", "parts", devices=("/dev/sdb",))
+    assert growths(host, 1, pool) == ((), ())
+    assert len(growths(host, 1, replace(pool, type="fs"))[0]) == 1
 
 
 def test_a_wrong_name_is_told_the_right_one() -> None:

@@ -38,6 +38,7 @@ class Backend(abc.ABC, t.Generic[S]):
         self.pool = pool
         self.given = given  # the task's options; None is "not given"
         self.kept = kept  # the definition that is registered
+        self.others: t.Sequence[Pool] = ()  # the host's other pools, where the task is on a pool
 
     @property
     def leaving(self) -> bool:

@@ -172,16 +172,18 @@ class Fs(Backend[SeenFileSystem]):
             size = fs.size(host, kind, device, self.pool.path if mount else "")
         else:  # the one that is to be made fills it
             size = device.size if kind in fs.GROWING else 0
-        growth = self._growth(host, device) if size else None
+        growth, warnings = self._growth(host, device) if size else (None, ())
         full = growth.size if growth else device.size
-        return replace(seen, growth=growth, room=full - size if size else 0)
+        warnings = (*seen.warnings, *warnings)
+        return replace(seen, growth=growth, room=full - size if size else 0, warnings=warnings)
 
-    def _growth(self, host: Reader, device: Device) -> Growth | None:
+    def _growth(self, host: Reader, device: Device) -> tuple[Growth | None, tuple[str, ...]]:
         if not device.partition:
-            return None
+            return None, ()
         from .._tools import partitions  # only here, because it takes its time
 
-        return partitions.growth(host, device, fs.LEAST_ROOM)
+        found, warnings = partitions.growths(host, [device], block.LEAST_ROOM, self.others)
+        return next(iter(found), None), warnings
 
     def foreseen(self, host: Reader) -> SeenFileSystem | None:
         device = block.find(host, self._device)
@@ -319,7 +321,7 @@ class Fs(Backend[SeenFileSystem]):
 
     def _grow(self, seen: SeenFileSystem) -> Steps:
         device = seen.device
-        if not device or seen.room < fs.LEAST_ROOM:
+        if not device or seen.room < block.LEAST_ROOM:
             return
         if seen.growth:
             yield from seen.growth.steps()

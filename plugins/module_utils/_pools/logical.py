@@ -19,6 +19,9 @@ from .._volumes import lvkinds
 from .._volumes.lvs import LogicalVolumes, read
 from .base import Backend
 
+if t.TYPE_CHECKING:
+    from .._tools.partitions import Growth
+
 _EXTENT = 4 * MIB  # where a task says nothing
 _BEFORE_EXTENTS = MIB  # of a device, which is for LVM itself
 
@@ -30,7 +33,8 @@ class SeenGroup(Seen):
     ``named`` are those that the task names, by that name; ``None`` is one that is not there.
     ``sectors`` are the sizes of all their sectors, by number.  ``taken`` tells that something else
     has the place of the group in /dev.  ``unnamed`` are volumes that an interrupted run left.
-    ``roomy`` are members that have become larger, where the group is to fill them.
+    ``roomy`` are devices of which LVM does not know how large they are by now, where the group is
+    to fill them, and ``growths`` those that are partitions and can become larger.
     """
 
     group: lvm.Group | None = None
@@ -40,6 +44,7 @@ class SeenGroup(Seen):
     taken: bool = False
     unnamed: tuple[Volume, ...] = ()
     roomy: tuple[str, ...] = ()
+    growths: tuple[Growth, ...] = ()
 
     @property
     def added(self) -> list[Device]:
@@ -131,6 +136,7 @@ class Logical(Backend[SeenGroup]):
             taken=not group and self.pool.source in (host.names("/dev") or ()),
         )
         seen = self._new(host, found, seen) if seen.added else seen
+        seen = self._with_room(host, found, seen) if self._fills else seen
         if not group:
             whole = seen.named and None not in seen.named.values()
             state = "missing" if not whole else "foreign" if seen.dirt else "blank"
@@ -146,9 +152,31 @@ class Logical(Backend[SeenGroup]):
             allocation=group.size - group.free,
             volumes=tuple(v for v in volumes if v not in unnamed),
             unnamed=unnamed,
-            roomy=lvm.roomy(host, group) if self._fills else (),
-            warnings=tuple(self._warnings(group, volumes)),
+            warnings=(*seen.warnings, *self._warnings(group, volumes)),
         )
+
+    def _with_room(self, host: Reader, found: lvm.Found, seen: SeenGroup) -> SeenGroup:
+        group = seen.group
+        rooms = lvm.rooms(host, group) if group else {}
+        extent = group.extent_size if group else 0
+        prepared = [device.path for device in seen.added if device.number in found.orphans]
+        devices = [*(device for device in seen.members if device.path in rooms), *seen.added]
+        growths, warnings = self._growths(host, devices, extent)
+        return replace(
+            seen,
+            roomy=(*(path for path, room in rooms.items() if room >= extent), *prepared),
+            growths=growths,
+            warnings=warnings,
+        )
+
+    def _growths(
+        self, host: Reader, devices: t.Sequence[Device], extent: int
+    ) -> tuple[tuple[Growth, ...], tuple[str, ...]]:
+        if not self._fills or not any(device.partition for device in devices):
+            return (), ()
+        from .._tools import partitions  # only here, because it takes its time
+
+        return partitions.growths(host, devices, max(block.LEAST_ROOM, extent), self.others)
 
     def foreseen(self, host: Reader) -> SeenGroup | None:
         devices = [block.find(host, path) for path in self._devices]
@@ -157,7 +185,9 @@ class Logical(Backend[SeenGroup]):
             return None
         text = self.given.get("extent_size")
         extent = _size.parse(text).bytes if text else _EXTENT
-        frees = {d.path: (d.size - _BEFORE_EXTENTS) // extent * extent for d in members}
+        larger = {growth.device: growth.size for growth in self._growths(host, members, 0)[0]}
+        sizes = {device.path: larger.get(device, device.size) for device in members}
+        frees = {p: (size - _BEFORE_EXTENTS) // extent * extent for p, size in sizes.items()}
         size, name = sum(frees.values()), self.pool.source
         numbers = {device.number: device.path for device in members}
         group = lvm.Group("", name, size, size, extent, True, numbers, (), (), (), frees=frees)
@@ -248,6 +278,7 @@ class Logical(Backend[SeenGroup]):
         self._suitable(seen, size or _EXTENT)
         yield from _wiped(seen)
         yield lvm.create_group(group, seen.added, size)
+        yield from _fill(seen, group, "")
 
     def amend(self, seen: SeenGroup) -> Steps:
         group = seen.group
@@ -255,8 +286,7 @@ class Logical(Backend[SeenGroup]):
             return
         if seen.added:
             yield from self._extend(seen, group)
-        if seen.roomy:
-            yield lvm.resize_members(group, seen.members, seen.roomy)
+        yield from _fill(seen, group.name, group.uuid)
 
     def _extend(self, seen: SeenGroup, group: lvm.Group) -> Steps:
         self._suitable(seen, group.extent_size)
@@ -344,6 +374,19 @@ def _active(group: lvm.Group) -> bool | None:
     # A pool of volumes tells only where there is nothing in it.
     rows = [row for row in group.volumes if not lvm.pool_inside(row)] or group.volumes
     return any(row["lv_active"] == "active" for row in rows)
+
+
+def _fill(seen: SeenGroup, name: str, uuid: str) -> Steps:
+    """Lets a group fill its devices, which may have to become larger for that."""
+    grown = [growth.device for growth in seen.growths]
+    for growth in seen.growths:
+        yield from growth.steps()
+    devices = [*seen.members, *seen.added]
+    paths = [each.path for each in devices if each in grown or each.path in seen.roomy]
+    # Of those the step sees another size.
+    devices = [replace(each, size=0) if each in grown else each for each in devices]
+    if paths:
+        yield lvm.resize_members(name, uuid, devices, paths)
 
 
 def _wiped(seen: SeenGroup) -> Steps:

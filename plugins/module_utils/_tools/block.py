@@ -12,12 +12,14 @@ import shlex
 import typing as t
 from dataclasses import replace
 
-from .._host import ZEROS, HostError, Reader
+from .._host import MIB, ZEROS, HostError, Reader
 from .._kernel import Mount, plain
 from .._model import Claim, Device, Offer, Pool, Refused
 from .._plan import Action, Steps, call, run
 
 UNKNOWN = "unknown data"
+# From how many bytes on something grows: tools leave what would not hold a group of blocks.
+LEAST_ROOM = 16 * MIB
 
 
 def find(host: Reader, path: str) -> Device | None:

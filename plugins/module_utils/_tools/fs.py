@@ -33,10 +33,7 @@ _REHEARSAL = {
 }
 _KERNEL = {"hfs+": "hfsplus"}
 
-# What grows while it is mounted, and from how many bytes on: the tools leave what would not hold
-# a group of blocks.
-GROWING = ("ext3", "ext4", "xfs")
-LEAST_ROOM = 16 << 20
+GROWING = ("ext3", "ext4", "xfs")  # while it is mounted
 _EXT = (("dumpe2fs", "-h"), r"^Block count:\s+(\d+)$.*^Block size:\s+(\d+)$")
 _TOLD = {"xfs": (("xfs_growfs", "-n"), r"^data\s*=\s*bsize=(\d+)\s+blocks=(\d+)")}
 

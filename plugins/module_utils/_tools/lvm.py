@@ -258,26 +258,29 @@ def extend_group(group: Group, members: t.Sequence[Device], devices: t.Sequence[
     return _change(group, members, text, "vgextend", group.name, *paths, taken=devices)
 
 
-def roomy(host: Reader, group: Group) -> tuple[str, ...]:
-    """The devices that have become larger, by at least an extent, than what the group has of them.
+def rooms(host: Reader, group: Group) -> dict[str, int]:
+    """How many bytes of each device, by path, the group does not have.
 
-    Not those with metadata at their end, of which LVM does not tell what it needs there.
+    Not of those with metadata at their end, of which LVM does not tell what it needs there.
     """
     fields = "pv_name,dev_size,pv_size,pe_start,pv_mda_count"
     argv = ["lvm", "pvs", "--reportformat", "json", "--units", "b", "--nosuffix"]
     argv += ["--options", fields, "--select", f"vg_uuid={group.uuid}"]
     rows = json.loads(host.ask(*argv, limit=_LIMIT))["report"][0]["pv"]
-    return tuple(
-        row["pv_name"]
+    return {
+        row["pv_name"]: int(row["dev_size"]) - int(row["pe_start"]) - int(row["pv_size"])
         for row in rows
         if int(row["pv_mda_count"]) < 2
-        and int(row["dev_size"]) - int(row["pe_start"]) - int(row["pv_size"]) >= group.extent_size
-    )
+    }
 
 
-def resize_members(group: Group, members: t.Sequence[Device], paths: t.Sequence[str]) -> Action:
-    text = f"let volume group {group.name} fill {', '.join(paths)}"
-    return _change(group, members, text, "pvresize", *paths)
+def resize_members(
+    name: str, uuid: str, members: t.Sequence[Device], paths: t.Sequence[str]
+) -> Action:
+    """Lets a group fill devices; its ``uuid`` is "" where a step before makes it."""
+    text = f"let volume group {name} fill {', '.join(paths)}"
+    claims = tuple(Claim(device, alone=False) for device in members)
+    return run(text, "pvresize", *paths, claims=claims, frees=frozenset([group_use(uuid)]))
 
 
 def remove_group(

@@ -13,7 +13,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._host import MIB, HostError, Reader
-from .._model import Claim, Device, Encryption, Filling
+from .._model import Claim, Device, Encryption, Filling, Pool
 from .._plan import Action, Steps, call, run
 from . import block, filling, qemu_img, wipe
 
@@ -98,8 +98,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Growth:
-    """A partition that can reach ``end``, because nothing is between it and there on its disk."""
+    """A partition that can reach ``end``, because nothing is between it and there on its disk.
 
+    ``device`` is the partition as the kernel has it.
+    """
+
+    device: Device
     disk: Device
     table: Table
     part: Part
@@ -119,29 +123,77 @@ class Growth:
             yield from resize(disk, part.number, self.size // self.table.sector, "", ())
         else:  # an interrupted run has told the table only
             yield tell_kernel(disk, part.number)
+        # udev has it open for a moment, in which LVM would wait for it or leave it out.
+        yield settle()
 
 
-def growth(host: Reader, device: Device, least: int) -> Growth | None:
-    """How a partition can grow by so many bytes or more; ``None`` where it cannot.
+def growths(
+    host: Reader, devices: t.Iterable[Device], least: int, pools: t.Iterable[Pool]
+) -> tuple[tuple[Growth, ...], tuple[str, ...]]:
+    """Those of the devices that can grow by so many bytes or more, and warnings.
+
+    Not partitions of disks that are ``pools`` themselves: there they are volumes, of a size.
+    """
+    shared = {name for pool in pools if pool.type == "disk" for name in block.sources(host, pool)}
+    found, warnings = [], []
+    for device in devices:
+        disk = block.disk(host, device) if device.partition else None
+        if not disk or f"device {disk.number}" in shared:
+            continue
+        growth = _growth(host, disk, device, least)
+        fault = _fault(host, disk) if growth else ""
+        if growth and not fault:
+            found.append(growth)
+        elif growth:
+            warnings.append(
+                f"{device.path} is not made larger, because the partition table of {disk.path} is "
+                f"damaged: {fault} Mend it, or leave grow_to_fill out."
+            )
+    return tuple(found), tuple(warnings)
+
+
+def _growth(host: Reader, disk: Device, device: Device, least: int) -> Growth | None:
+    """Where a partition can reach.
 
     Asked without parted, which would have udev make the nodes of the disk anew.  A partition inside
     an extended one is not grown, nor one that the kernel knows otherwise than the table has it.
     """
-    disk = block.disk(host, device) if device.partition else None
-    told = disk and host.ask("sfdisk", "--json", disk.path, nothing="recognized partition table")
-    if not disk or not told:
+    told = host.ask("sfdisk", "--json", disk.path, nothing="recognized partition table")
+    if not told:
         return None
     table = _listed(host, disk, json.loads(told)["partitiontable"])
     part = next((part for part in table.parts if part.number == device.partition), None)
     plain = table.label == "gpt" or (table.label == "dos" and device.partition < FIRST_LOGICAL)
-    start = int(host.read(f"{device.sysfs}/start") or 0) * 512
+    start = _start(host, device)
     if not part or not plain or len(table.parts) > table.most or part.start != start:
         return None
-    behind = [other.start for other in table.parts if other.start >= part.end]
+    # The kernel can know partitions that are in no table, and where somebody is.
+    others = {*(other.start for other in table.parts), *_starts(host, disk)} - {start}
+    behind = [other for other in others if other >= start + min(device.size, part.end - start)]
     end = min([*behind, table.last]) // MIB * MIB
     end = end if end - part.end >= least else part.end
-    found = Growth(disk, table, part, end)
-    return found if found.size >= device.size + least else None
+    free = min(behind, default=end) >= end and end - start >= device.size + least
+    return Growth(device, disk, table, part, end) if free else None
+
+
+def _start(host: Reader, device: Device) -> int:
+    return int(host.read(f"{device.sysfs}/start") or 0) * 512
+
+
+def _starts(host: Reader, disk: Device) -> t.Iterator[int]:
+    return (_start(host, part) for part in block.parts(host, disk))
+
+
+# What sfdisk says of a gpt table on a disk that has grown, which is no fault.
+_GROWN = r"GPT PMBR size mismatch .*|The backup GPT table is not on the end of the device\."
+_GROWN += r"|MyLBA mismatch with real position at backup header\.|1 error detected\."
+
+
+def _fault(host: Reader, disk: Device) -> str:
+    """What sfdisk finds wrong in a table of which it would write every copy."""
+    errors = host.rehearse("sfdisk", "--verify", disk.path)[2]
+    lines = (line.strip() for line in errors.splitlines())
+    return " ".join(line for line in lines if line and not re.fullmatch(_GROWN, line))
 
 
 def _listed(host: Reader, disk: Device, told: t.Mapping[str, t.Any]) -> Table:
