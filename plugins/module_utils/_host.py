@@ -54,8 +54,9 @@ READING = (
 
 ZEROS = "zeros"  # what `Reader.ends` answers where there is nothing else at either end
 
-# Commands that say whether they would do a thing, and do not do it.
+# Commands that say whether they would do a thing, and do not do it, or whether something is so.
 REHEARSING = (
+    ("blkid", "--probe"),
     ("mkfs.ext2", "-n"),
     ("mkfs.ext3", "-n"),
     ("mkfs.ext4", "-n"),
@@ -227,7 +228,7 @@ class Reader:
         return self._answers[argv]
 
     def rehearse(self, *argv: str) -> tuple[int, str, str]:
-        """What a command answers that only rehearses: its exit code, its output, its errors."""
+        """What a command answers that changes nothing: its exit code, its output, its errors."""
         if not any(argv[: len(begin)] == begin for begin in REHEARSING):
             raise HostError(f"{' '.join(argv)}: not a command that only rehearses.")
         return self._bounded(argv, "", _LONGEST)

@@ -12,9 +12,9 @@ import shlex
 import typing as t
 from dataclasses import replace
 
-from .._host import MIB, ZEROS, HostError, Reader
+from .._host import MIB, ZEROS, HostError, Reader, failed
 from .._kernel import Mount, plain
-from .._model import Claim, Device, Offer, Pool, Refused
+from .._model import Claim, Device, Extent, Offer, Pool, Refused
 from .._plan import Action, Steps, call, run
 
 UNKNOWN = "unknown data"
@@ -262,6 +262,16 @@ def zero_ends(device: Device, text: str, risk: str = "") -> Action:
     """Leaves no trace of a table or signature at either end of a device."""
     command = f"zero_ends {shlex.quote(device.path)}"
     return call(text, "zero_ends", device, risk=risk, command=command, claims=(Claim(device),))
+
+
+def holds(host: Reader, place: Extent) -> bool:
+    """Whether anything is known by its signature in a part of a device; one question."""
+    span = ("--offset", str(place.start), "--size", str(place.end - place.start))
+    argv = ("blkid", "--probe", *span, place.device)
+    code, output, errors = host.rehearse(*argv)
+    if code not in (0, 2, 8) or errors:  # found, found nothing, found more than one thing
+        raise HostError(failed(argv, output, errors))
+    return code != 2
 
 
 def kinds(host: Reader, devices: t.Sequence[Device]) -> dict[str, set[str]]:

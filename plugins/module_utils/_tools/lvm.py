@@ -263,15 +263,24 @@ def rooms(host: Reader, group: Group) -> dict[str, int]:
 
     Not of those with metadata at their end, of which LVM does not tell what it needs there.
     """
+    return {
+        row["pv_name"]: int(row["dev_size"]) - int(row["pe_start"]) - int(row["pv_size"])
+        for row in _spans(host, group)
+        if int(row["pv_mda_count"]) < 2
+    }
+
+
+def starts(host: Reader, group: Group) -> dict[str, int]:
+    """Where the first extent of each device is, in bytes, by path."""
+    return {row["pv_name"]: int(row["pe_start"]) for row in _spans(host, group)}
+
+
+def _spans(host: Reader, group: Group) -> list[Row]:
     fields = "pv_name,dev_size,pv_size,pe_start,pv_mda_count"
     argv = ["lvm", "pvs", "--reportformat", "json", "--units", "b", "--nosuffix"]
     argv += ["--options", fields, "--select", f"vg_uuid={group.uuid}"]
-    rows = json.loads(host.ask(*argv, limit=_LIMIT))["report"][0]["pv"]
-    return {
-        row["pv_name"]: int(row["dev_size"]) - int(row["pe_start"]) - int(row["pv_size"])
-        for row in rows
-        if int(row["pv_mda_count"]) < 2
-    }
+    rows: list[Row] = json.loads(host.ask(*argv, limit=_LIMIT))["report"][0]["pv"]
+    return rows
 
 
 def resize_members(

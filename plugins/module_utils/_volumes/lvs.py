@@ -65,6 +65,7 @@ class LogicalVolumes(base.Volumes):
         self.wishes: dict[str, base.Wanted] = {}
         self._leftovers: list[Volume] = []
         self._kinds: t.Mapping[str, t.Collection[str]] = {}
+        self._empty: t.Collection[str] = ()
 
     def look(self, host: Reader, users: bool = False) -> list[Volume]:
         self.group = lvm.look(host).named(self.name)
@@ -79,6 +80,10 @@ class LogicalVolumes(base.Volumes):
         self._leftovers = [v for v in found if lvm.unfinished(self.rows[v.name], self.mark)]
         active = [each for v in self._leftovers for each in v.devices if each.number]
         self._kinds = block.kinds(host, active)
+        idle = [v for v in self._leftovers if not any(each.number for each in v.devices)]
+        starts = lvm.starts(host, self.group) if idle else {}
+        places = {v.name: _place(v, starts) for v in idle}
+        self._empty = {n for n, place in places.items() if place and not block.holds(host, place)}
         whole = [volume for volume in found if volume not in self._leftovers]
         self.seen = {volume.name: volume for volume in whole}
         self.kinds = {volume.name: volume.lvm or Lvm() for volume in whole}
@@ -447,8 +452,8 @@ class LogicalVolumes(base.Volumes):
     def leftovers(self) -> Steps:
         for left in self._leftovers if not self.foretold else ():
             # Under its final name somebody may have put it to use, though its task failed.
-            unnamed = left.name.startswith(f"{self.mark}-")
-            risk = "" if unnamed or not any(map(self._used, left.devices)) else "delete"
+            blank = left.name.startswith(f"{self.mark}-") or left.name in self._empty
+            risk = "" if blank or not any(map(self._used, left.devices)) else "delete"
             yield lvm.clear_volume(self._there(), self.members, left, risk)
 
     def _used(self, device: Device) -> bool:
@@ -500,6 +505,15 @@ def _volume(host: Reader, group: lvm.Group, row: lvm.Row, segments: t.Sequence[l
         listed=active and not thin and not row["lv_name"].startswith(UNFINISHED),
         devices=lvm.devices_of(host, group, row),
     )
+
+
+def _place(volume: Volume, starts: t.Mapping[str, int]) -> Extent | None:
+    """Where a volume lies, also one that is not active; ``None`` where it is in pieces."""
+    [piece] = volume.extents if len(volume.extents) == 1 else [Extent("", 0, 0)]
+    start, whole = starts.get(piece.device), piece.end - piece.start == volume.capacity
+    if start is None or not whole:
+        return None
+    return Extent(piece.device, start + piece.start, start + piece.end)
 
 
 def _node_size(host: Reader, row: lvm.Row) -> int:
