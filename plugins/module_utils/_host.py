@@ -68,6 +68,12 @@ REHEARSING = (
 LIMIT = 30  # seconds for what waits for a server
 _LONGEST = 150  # for what may wait for a disk, or for udev, which gives itself 120
 _ALIVE = b"."  # begins no pickle
+# A daemon that systemd starts when it is asked ends by itself after a while, and hangs up on who has
+# come just then, before it has heard anything.
+_HUNG_UP = (
+    r"failed to connect to the hypervisor\n.*"
+    r"(Connection reset by peer|End of file while reading data|Broken pipe)"
+)
 
 HERE = "\0"  # stands in the words of a command where it finds the file that it works on
 # Likewise the file that it reads, its format, and a place and a count of bytes.
@@ -246,6 +252,8 @@ class Reader:
     def _bounded(self, argv: t.Sequence[str], stdin: str, limit: int) -> tuple[int, str, str]:
         bound = (WITHIN, str(limit)) if limit else ()
         code, output, errors = self._execute((*bound, *argv), stdin)
+        if code and argv[0] == "virsh" and re.search(_HUNG_UP, errors):
+            code, output, errors = self._execute((*bound, *argv), stdin)
         if limit and code == TIMED_OUT:
             errors = f"no answer within {limit} seconds"
         return code, output, errors

@@ -75,6 +75,26 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o7777
 
 
+CONNECT = "error: failed to connect to the hypervisor\n"
+RESET = "error: Cannot recv data: Connection reset by peer"
+
+
+@pytest.mark.parametrize(
+    ("errors", "times"),
+    [
+        (CONNECT + RESET, 2),
+        (CONNECT + "error: End of file while reading data: Input/output error", 2),
+        (CONNECT + "error: Failed to connect socket to '/run/libvirt/x': No such file", 1),
+        (f"error: Failed to start pool a\n{RESET}", 1),  # it may have been done
+    ],
+)
+def test_a_daemon_that_ended_just_then_is_asked_again(errors: str, times: int) -> None:
+    heard = Heard(1, "", errors)
+    with pytest.raises(HostError):
+        Writer(heard).run(("virsh", "--connect", "test:///default", "pool-start"))
+    assert len(heard.commands) == times
+
+
 @pytest.mark.parametrize(
     "argv",
     [
