@@ -68,8 +68,8 @@ REHEARSING = (
 LIMIT = 30  # seconds for what waits for a server
 _LONGEST = 150  # for what may wait for a disk, or for udev, which gives itself 120
 _ALIVE = b"."  # begins no pickle
-# A daemon that systemd starts when it is asked ends by itself after a while, and hangs up on who has
-# come just then, before it has heard anything.
+# A daemon that systemd starts when it is asked ends by itself after a while, and hangs up on who
+# has come just then, before it has heard anything.
 _HUNG_UP = (
     r"failed to connect to the hypervisor\n.*"
     r"(Connection reset by peer|End of file while reading data|Broken pipe)"
