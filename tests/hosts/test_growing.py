@@ -173,7 +173,7 @@ def test_what_a_partition_does_not_grow_into(each_host: Driven) -> None:
     host.tasks(task("pool_disk", name="parts", device="/dev/loop7"))
     assert grows_not(host, full).get("warnings", []) == []
     host.tasks(task("pool_disk", name="parts", state="absent"))
-    four(host, unseen(full))
+    four(host, full)
     assert 500 < size(host, "df --output=size -B1 /srv/grows | tail -n 1") < 600
     host.tasks(task("pool_fs", name="grows", state="deleted", allow=["delete"]))
     host.sh("losetup --detach /dev/loop7; rm /var/tmp/grows")

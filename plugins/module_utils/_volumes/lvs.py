@@ -472,6 +472,9 @@ def _store(there: Volume) -> bool:
 
 def read(host: Reader, group: lvm.Group) -> list[Volume]:
     """The volumes of a group, thin pools among them, from what has been read of it."""
+    if any(UNFINISHED in row["lv_tags"] + row["lv_name"] for row in group.volumes):
+        # Nobody has waited for udev there, which may just be making the names of its device.
+        host.ask("udevadm", "settle")
     segments: dict[str, list[lvm.Row]] = {}
     for row in group.segments:
         segments.setdefault(row["lv_uuid"], []).append(row)
