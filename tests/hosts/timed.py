@@ -20,7 +20,8 @@ def play(
     """The names of the tasks and their seconds, as Ansible's junit callback tells them.
 
     ``inventory`` is the text of an inventory file, ``before`` the words before the command, and
-    ``limit`` the seconds that all may take.  A play that fails ends the benchmark.
+    ``limit`` the seconds that all may take.  A play that fails ends the benchmark, with what had
+    been timed.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -36,9 +37,14 @@ def play(
         done = subprocess.run(
             command, capture_output=True, text=True, env=environment, timeout=limit, check=False
         )
-        if done.returncode:
-            raise SystemExit(done.stdout + done.stderr)
-        [report] = folder.glob("*.xml")
-        cases = list(ElementTree.parse(report).iter("testcase"))
+        cases = [case for file in folder.glob("*.xml") for case in _cases(file)]
     # [host] play: the task's name, and after it the module's arguments
-    return [(case.attrib["name"].split(": ", 1)[1], float(case.attrib["time"])) for case in cases]
+    took = [(case["name"].split(": ", 1)[1], float(case["time"])) for case in cases]
+    if done.returncode:
+        timed = "".join(f"{seconds:9.3f} s: {name}\n" for name, seconds in took)
+        raise SystemExit(done.stdout + done.stderr + timed)
+    return took
+
+
+def _cases(report: Path) -> list[dict[str, str]]:
+    return [case.attrib for case in ElementTree.parse(report).iter("testcase")]
