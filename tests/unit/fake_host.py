@@ -21,7 +21,7 @@ paths       path: {kind, mode, owner, group, space, real, links, cow, inside}; n
 mounts      target: {disk or device, format, source, options, root, peer}
 elsewhere   the same in another mount namespace
 loops       path of a loop device: what is behind it
-rehearsals  program: what it says against what it would do, or its exit code
+rehearsals  program: what it says against what it would do, or its exit code, or {code, errors}
 pools       name: what the definition says (fields of Pool), or its text
 running     pools that libvirtd's files say run, as in pools
 guests      path of a file that tells of a guest: its text
@@ -383,10 +383,12 @@ class FakeHost(Reader):
 
     def rehearse(self, *argv: str) -> tuple[int, str, str]:
         self.asked.append(shlex.join(argv))
-        said = self._get("rehearsals").get(argv[0])
+        said = self._get("rehearsals").get(argv[0], 0)
+        if isinstance(said, str):
+            said = {"code": 1, "errors": said}
         if isinstance(said, int):
-            return said, "", ""
-        return (1, "", said) if said else (0, "", "")
+            said = {"code": said}
+        return said["code"], "", said.get("errors", "")
 
     def mounts_elsewhere(self) -> list[Mount]:
         lines = "".join(self._mount(*item) for item in self._get("elsewhere").items())

@@ -238,12 +238,18 @@ CORRUPT = "The {} GPT table is corrupt, but the {} appears OK, so that will be u
 )
 def test_a_damaged_table_is_not_written(said: str, fault: str) -> None:
     """sfdisk writes all of it, also what it has not understood."""
-    host = grown("gpt", [(1, 500)], 1, {}, rehearsals={"sfdisk": said})
+    host = grown("gpt", [(1, 500)], 1, {}, rehearsals={"sfdisk": {"code": 0, "errors": said}})
     found, warnings = growths(host, 1)
     assert len(found) == (not fault)
     assert [fault in text and "/dev/sdb is damaged" in text for text in warnings] == (
         [True] if fault else []
     )
+
+
+def test_a_table_that_cannot_be_verified_is_not_written() -> None:
+    found, [warning] = growths(grown("gpt", [(1, 500)], 1, {}, rehearsals={"sfdisk": 1}), 1)
+    assert found == ()
+    assert "sfdisk --verify /dev/sdb: it failed without a word." in warning
 
 
 def test_a_volume_of_a_disk_pool_keeps_its_size() -> None:

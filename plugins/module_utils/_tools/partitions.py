@@ -12,7 +12,7 @@ import shlex
 import typing as t
 from dataclasses import dataclass, replace
 
-from .._host import MIB, HostError, Reader
+from .._host import MIB, HostError, Reader, failed
 from .._model import Claim, Device, Encryption, Filling, Pool
 from .._plan import Action, Steps, call, run
 from . import block, filling, qemu_img, wipe
@@ -191,7 +191,10 @@ _GROWN += r"|MyLBA mismatch with real position at backup header\.|1 error detect
 
 def _fault(host: Reader, disk: Device) -> str:
     """What sfdisk finds wrong in a table of which it would write every copy."""
-    errors = host.rehearse("sfdisk", "--verify", disk.path)[2]
+    argv = ("sfdisk", "--verify", disk.path)
+    code, output, errors = host.rehearse(*argv)
+    if code:
+        return f"{failed(argv, output, errors)}."
     lines = (line.strip() for line in errors.splitlines())
     return " ".join(line for line in lines if line and not re.fullmatch(_GROWN, line))
 
