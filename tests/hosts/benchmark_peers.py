@@ -15,7 +15,9 @@ Modules in a loop take the same time for each volume, so that BY_PEERS of them a
 
 from __future__ import annotations
 
+import statistics
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import timed
@@ -26,6 +28,10 @@ VOLUMES = int(sys.argv[1]) if len(sys.argv) > 1 else 100
 PARTITIONS = int(sys.argv[2]) if len(sys.argv) > 2 else 50
 BY_PEERS = int(sys.argv[3]) if len(sys.argv) > 3 else VOLUMES
 SHARES = "/srv/shares"
+HEADS = (
+    *("Volumes", "make, bare", "ours", "the others", "remove, bare", "ours", "the others"),
+    *("again, ours", "again, the others"),
+)
 Task = dict[str, Any]
 Rivals = dict[str, tuple[Task, Task]]  # what makes and what removes, by who does it
 
@@ -189,6 +195,37 @@ def steps(disk: str) -> list[tuple[str, int, Task]]:
     return found
 
 
+def table(measured: list[tuple[str, int, float]]) -> str:
+    """The table of the page on benchmarks, in reStructuredText.
+
+    Seconds of the bare tools, and how many times that the others take; where there is nothing to
+    do, how many times a ping.  What a loop took is taken for as many as the others made.
+    """
+    pings = statistics.median(seconds for name, _count, seconds in measured if name == "ping")
+    each = {name: (count, seconds) for name, count, seconds in measured if name != "ping"}
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    lines += _row(HEADS)
+    for kind in dict.fromkeys(name.rpartition(", ")[0].rpartition(", ")[0] for name in each):
+        many = each[f"{kind}, bare, make"][0]
+
+        def of(who: str, what: str, unit: float, kind: str = kind, many: int = many) -> str:
+            if f"{kind}, {who}, {what}" not in each:
+                return "no"
+            count, seconds = each[f"{kind}, {who}, {what}"]
+            return f"{seconds * many / count / unit:.2f}"
+
+        cells = [f"{many} {kind}" if many > 1 else kind]
+        for what in ("make", "remove"):
+            bare = each[f"{kind}, bare, {what}"][1]
+            cells += [f"{bare:.1f} s", of("ours", what, bare), of("peer", what, bare)]
+        lines += _row([*cells, of("ours", "again", pings), of("peer", "again", pings)])
+    return "\n".join([*lines, "", f"A ping: {pings:.2f} s."])
+
+
+def _row(cells: Sequence[str]) -> list[str]:
+    return [f"   {'*' if not number else ' '} - {cell}" for number, cell in enumerate(cells)]
+
+
 def main() -> None:
     host = Host("hosts-peers")
     try:
@@ -198,8 +235,13 @@ def main() -> None:
         tasks = [*POOLS, *({"name": name, **task} for name, _count, task in wanted)]
         plays = [{"hosts": "all", "gather_facts": False, "tasks": tasks}]
         took = timed.play(plays, inventory.text([host]))[len(POOLS) :]
-        for (name, count, _task), (_name, seconds) in zip(wanted, took, strict=True):
+        measured = [
+            (name, count, seconds)
+            for (name, count, _task), (_name, seconds) in zip(wanted, took, strict=True)
+        ]
+        for name, count, seconds in measured:
             print(f"{seconds / count:9.3f} s, {count:4} times: {name}")
+        print(table(measured))
     finally:
         host.destroy()
 
