@@ -83,14 +83,15 @@ class Lvm:
 class NewVolume:
     """A logical volume that is to be made: ``group`` and ``name``.
 
-    ``uuid`` is how device mapper's begins, by which it is known.  Where there may be something left
-    of before, it has ``mark``, one of LVM's tags, until that is gone.
+    ``uuid`` is how device mapper's begins, by which it is known.  Until it is whole it has
+    ``mark``, one of LVM's tags.  With ``blank`` something of before may be left at its ends.
     """
 
     group: str
     name: str
     uuid: str
-    mark: str = ""
+    mark: str
+    blank: bool
 
     @property
     def shown(self) -> str:

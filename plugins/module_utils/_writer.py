@@ -329,11 +329,12 @@ class Writer(Reader):
         else:
             self.run(batch[0][0])
         done = [each for each in batch if each not in errors]
-        marked = [new for _argv, new in done if new.mark]
-        for new in marked:
-            self._blank_new(new)
-        if marked:
-            self.run(("lvchange", "--deltag", marked[0].mark, *(new.shown for new in marked)))
+        for _argv, new in done:
+            if new.blank:
+                self._blank_new(new)
+        if done:
+            names = (new.shown for _argv, new in done)
+            self.run(("lvchange", "--deltag", done[0][1].mark, *names))
         for (argv, _new), words in errors.items():
             raise Partly(failed(argv, "", words), done)
 

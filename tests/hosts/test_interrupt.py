@@ -53,6 +53,18 @@ def volumes(*rows: tuple[str, str, str], **args: Any) -> dict[str, Any]:
 FILES = volumes(("a", "raw", "8M"), ("b", "qcow2", "16M"), ("c", "raw", "1M"))
 CHANGED = volumes(("a", "raw", "9M"), ("b", "qcow2", "20M"), purge=True, allow=["delete"])
 LVS = volumes(("a", "", "8M"), ("b", "", "8M"), ("c", "", "4M"))
+THIN = {"type": "thin", "thin_pool": "pool"}
+KINDS = task(
+    "volumes",
+    pool=NAME,
+    volumes=[
+        {"name": "pool", "capacity": "16M", "lvm": {"type": "thin-pool"}},
+        {"name": "thin", "capacity": "8M", "lvm": THIN},
+        {"name": "before", "lvm": {"type": "snapshot", "origin": "thin", "overcommit": True}},
+        {"name": "base", "capacity": "4M"},
+        {"name": "copy", "allocation": "4M", "lvm": {"type": "snapshot", "origin": "base"}},
+    ],
+)
 CHANGED_LVS = volumes(("a", "", "12M"), ("b", "", "8M"), purge=True, allow=["delete"])
 GONE = {"state": "deleted", "allow": ["delete"]}
 WIPE = task("volume", pool=NAME, name="b", state="absent", wipe="zero", allow=["delete"])
@@ -98,6 +110,7 @@ CASES: dict[str, dict[str, Any]] = {
         "moments": 1,
     },
     "lvs": {"before": [SMALL], "task": LVS, "moments": 1},
+    "lvs-kinds": {"before": [SMALL], "task": KINDS, "moments": 6},
     "lvs-changed": {"before": [SMALL, LVS], "task": CHANGED_LVS, "keep": LV},
     "disk": {"task": WHOLE, "moments": 1},
     "disk-deleted": {"before": [WHOLE, PARTS], "task": task("pool_disk", name=NAME, **GONE)},

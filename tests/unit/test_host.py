@@ -633,10 +633,10 @@ def lvm_told(argv: t.Sequence[str], stdin: str) -> tuple[int, str, str]:
         for line in stdin.splitlines():
             name = line.split(" ")[-1]
             if line.startswith("lvs"):
-                told += (
-                    "  LVM2_LV_NAME='a' LVM2_LV_TAGS='ours'\n  LVM2_LV_NAME='c' LVM2_LV_TAGS=''\n"
+                tags = {"a": "ours", "c": "ours", "other": "its"}
+                told += "".join(
+                    f"  LVM2_LV_NAME='{name}' LVM2_LV_TAGS='{tag}'\n" for name, tag in tags.items()
                 )
-                told += "  LVM2_LV_NAME='other' LVM2_LV_TAGS='its'\n"
             elif line.startswith("lvcreate"):
                 words += f"  No room for {name}\n" if "bad" in name else "  WARNING: so be it\n"
             else:
@@ -657,8 +657,7 @@ def test_what_failed_of_many_volumes_is_told(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(Writer, "_blank_new", lambda _self, new: blanked.append(new.name))
     news = [
-        *(NewVolume("g", "a", "LVM-x", "ours"), NewVolume("g", "bad", "LVM-x", "ours")),
-        *(NewVolume("g", "c", "LVM-x"), NewVolume("g", "other", "LVM-x", "ours")),
+        NewVolume("g", name, "LVM-x", "ours", name != "c") for name in ("a", "bad", "c", "other")
     ]
     plan = [
         call("first", "wait", lambda _host: True),
@@ -673,9 +672,9 @@ def test_what_failed_of_many_volumes_is_told(monkeypatch: pytest.MonkeyPatch) ->
     assert str(stop.value) == "lvcreate g bad: No room for bad"
     assert [action["text"] for action in stop.value.done] == ["first", "a", "c"]
     assert [action["text"] for action in stop.value.left] == ["bad", "other", "last"]
-    assert blanked == ["a"]  # what has another's mark, or none, is not written to
+    assert blanked == ["a"]  # what has another's mark, or nothing of before, is not written to
     assert [argv[0] for argv in heard] == ["lvm", "lvchange"]
-    assert heard[1] == ("lvchange", "--deltag", "ours", "g/a")
+    assert heard[1] == ("lvchange", "--deltag", "ours", "g/a", "g/c")
 
 
 def test_what_is_left_of_many_volumes_is_told() -> None:

@@ -369,11 +369,12 @@ def _extent(group: lvm.Group) -> dict[str, str]:
 
 def _active(group: lvm.Group) -> bool | None:
     """An empty group is as good as active, and cannot be stopped."""
-    if not group.volumes:
-        return None
     # A pool of volumes tells only where there is nothing in it.
     rows = [row for row in group.volumes if not lvm.pool_inside(row)] or group.volumes
-    return any(row["lv_active"] == "active" for row in rows)
+    if any(row["lv_active"] == "active" for row in rows):
+        return True
+    # What was interrupted before it was activated tells nothing.
+    return None if all(map(lvm.begun, rows)) else False
 
 
 def _fill(seen: SeenGroup, name: str, uuid: str) -> Steps:

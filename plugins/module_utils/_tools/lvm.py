@@ -26,7 +26,7 @@ from .._model import (
     Volume,
     VolumeGroup,
 )
-from .._plan import Action, call, group_use, run
+from .._plan import Action, Steps, call, group_use, run
 from . import block, filling, qemu_img, wipe
 
 _FIELDS = {
@@ -204,6 +204,16 @@ def unfinished_name(mark: str, name: str) -> str:
     return f"{mark}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
+def blanked(kind: Lvm) -> bool:
+    """Whether what was in its place before is taken from a new volume of a kind."""
+    return kind.type in _BLANKED
+
+
+def begun(row: Row) -> bool:
+    """Whether some host has not finished a volume."""
+    return UNFINISHED in row["lv_tags"] or row["lv_name"].startswith(UNFINISHED)
+
+
 def unfinished(row: Row, mark: str) -> bool:
     """Whether a volume is one that an interrupted run has left."""
     return mark in row["lv_tags"].split(",") or row["lv_name"].startswith(f"{mark}-")
@@ -350,15 +360,15 @@ def create_volume(
 ) -> Action:
     """Makes a volume in which nothing is left of what was in its place before.
 
-    Until then it has the tag ``mark``, so that it is known where that is interrupted.
+    Until it is whole it has the tag ``mark``, so that it is known where that is interrupted.
     """
-    blank = kind.type in _BLANKED
+    blank = blanked(kind)
     # --yes: an old signature in extents that nobody owns is wiped, not asked about.
     begin = ("lvcreate", "--yes", *(("--wipesignatures", "y") if blank else ()))
     words = (*_kind_words(kind), "--name", name, *_place_words(group, kind, size))
-    argv, shown = (*begin, *(("--addtag", mark) if blank else ()), *words), (*begin, *words)
+    argv, shown = (*begin, "--addtag", mark, *words), (*begin, *words)
     # lvcreate itself passes over a second GPT at the end.
-    new = NewVolume(group.name, name, _device_uuid(group, ""), mark if blank else "")
+    new = NewVolume(group.name, name, _device_uuid(group, ""), mark, blank)
     text = f"create {_NOUNS.get(kind.type, 'logical volume')} {group.name}/{name}"
     facts = _claims(group, members)
     return call(text, "make_volumes", argv, new, command=shlex.join(shown), batch=True, **facts)
@@ -475,6 +485,18 @@ def clear_volume(group: Group, members: t.Sequence[Device], volume: Volume, risk
     """Removes a volume that is not whole."""
     text = f"remove logical volume {group.name}/{volume.name}, which an interrupted run left"
     return _removal(group, members, volume, text, risk)
+
+
+def finish_volume(
+    group: Group, members: t.Sequence[Device], volume: Volume, mark: str, active: bool
+) -> Steps:
+    """Ends what an interrupted run began, of a volume that has all it needs."""
+    name, facts = f"{group.name}/{volume.name}", _claims(group, members)
+    if not active:
+        argv = ("lvchange", "--activate", "y", "--ignoreactivationskip", name)
+        yield run(f"activate logical volume {name}", *argv, **facts)
+    text = f"finish logical volume {name}, which an interrupted run left"
+    yield run(text, "lvchange", "--deltag", mark, name, **facts)
 
 
 def _removal(

@@ -64,6 +64,7 @@ class LogicalVolumes(base.Volumes):
         self.kinds: dict[str, Lvm] = {}
         self.wishes: dict[str, base.Wanted] = {}
         self._leftovers: list[Volume] = []
+        self._begun: list[Volume] = []
         self._kinds: t.Mapping[str, t.Collection[str]] = {}
         self._empty: t.Collection[str] = ()
 
@@ -77,7 +78,9 @@ class LogicalVolumes(base.Volumes):
         self.judges = users and lvm.judges_content(host)
         self.mark = lvm.mark(host)
         found = read(host, self.group)
-        self._leftovers = [v for v in found if lvm.unfinished(self.rows[v.name], self.mark)]
+        unfinished = [v for v in found if lvm.unfinished(self.rows[v.name], self.mark)]
+        self._begun = [v for v in unfinished if self._has_all(v)]
+        self._leftovers = [v for v in unfinished if v not in self._begun]
         active = [each for v in self._leftovers for each in v.devices if each.number]
         self._kinds = block.kinds(host, active)
         idle = [v for v in self._leftovers if not any(each.number for each in v.devices)]
@@ -266,7 +269,8 @@ class LogicalVolumes(base.Volumes):
         row = self.rows.get(wanted.name)
         if row is None:
             return
-        if row["lv_active"] != "active" and wanted.permissions != Permissions():
+        inactive = row["lv_active"] != "active" and wanted.name not in {v.name for v in self._begun}
+        if inactive and wanted.permissions != Permissions():
             yield (
                 f"{wanted.name}: is not active, so that it has no device which could get the "
                 f"permissions; activate it with lvchange --activate y {self.name}/{wanted.name}, "
@@ -449,7 +453,15 @@ class LogicalVolumes(base.Volumes):
             )
         yield lvm.remove_volume(self._there(), self.members, seen)
 
+    def _has_all(self, volume: Volume) -> bool:
+        """Whether nothing of a volume that is not finished has to be made anew."""
+        named = not volume.name.startswith(f"{self.mark}-")
+        return named and not (volume.lvm is None or lvm.blanked(volume.lvm))
+
     def leftovers(self) -> Steps:
+        for begun in self._begun if not self.foretold else ():
+            active = self.rows[begun.name]["lv_active"] == "active"
+            yield from lvm.finish_volume(self._there(), self.members, begun, self.mark, active)
         for left in self._leftovers if not self.foretold else ():
             # Under its final name somebody may have put it to use, though its task failed.
             blank = left.name.startswith(f"{self.mark}-") or left.name in self._empty
@@ -472,7 +484,7 @@ def _store(there: Volume) -> bool:
 
 def read(host: Reader, group: lvm.Group) -> list[Volume]:
     """The volumes of a group, thin pools among them, from what has been read of it."""
-    if any(UNFINISHED in row["lv_tags"] + row["lv_name"] for row in group.volumes):
+    if any(map(lvm.begun, group.volumes)):
         # Nobody has waited for udev there, which may just be making the names of its device.
         host.ask("udevadm", "settle")
     segments: dict[str, list[lvm.Row]] = {}
