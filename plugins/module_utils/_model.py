@@ -382,6 +382,7 @@ class Volume:
     """All that a volume definition can say.  Sizes are bytes.
 
     ``listed`` tells whether libvirt shows such a volume: it passes over thin and inactive ones.
+    One that is ``begun`` was left by a run that was interrupted before it was whole.
     ``users`` says in words who has it open; ``data`` whether it may hold any.
 
     A file is known by ``file``, which is the entry of its directory, and by ``real``, which that
@@ -418,6 +419,7 @@ class Volume:
     encryption: Encryption | None = None
     extents: tuple[Extent, ...] = ()
     listed: bool = True
+    begun: bool = False
     data: bool = True
     number: int = 0  # of a partition
     written: str = ""  # the format that libvirt's XML gives it, where that is not ``format``

@@ -59,6 +59,7 @@ _MOMENT = 3  # seconds
 _BLOCK = 4 * MIB  # that is read and written at once
 _LVM_LIMIT = 120  # seconds for a look
 _NEXT = "poolwright-next"  # no command of LVM's, so that its complaint ends those of one
+_LACKED = os.strerror(errno.ENODATA)  # from device mapper, of a thin device
 _LISTING = "--noheadings --nameprefixes --options lv_name,lv_tags"
 _Made = t.Tuple[t.Tuple[str, ...], NewVolume]
 _Removed = t.Tuple[t.Tuple[str, ...], str, str]
@@ -337,6 +338,23 @@ class Writer(Reader):
             self.run(("lvchange", "--deltag", done[0][1].mark, *names))
         for (argv, _new), words in errors.items():
             raise Partly(failed(argv, "", words), done)
+
+    def finish_volume(
+        self, activate: t.Sequence[str], anew: t.Sequence[t.Sequence[str]], end: t.Sequence[str]
+    ) -> None:
+        """Activates a volume that an interrupted lvcreate left, and runs the command at the end.
+
+        Where the kernel says that a thin pool does not have it, there is nothing of it yet.
+        """
+        try:
+            if activate:
+                self.run(activate)
+        except HostError as error:
+            if _LACKED not in str(error):
+                raise
+            for argv in anew:
+                self.run(argv)
+        self.run(end)
 
     def _made(self, batch: t.Sequence[_Made]) -> dict[_Made, str]:
         """Runs commands of LVM; returns those that made no volume, with what LVM said."""

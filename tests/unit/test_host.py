@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import mmap
@@ -675,6 +676,34 @@ def test_what_failed_of_many_volumes_is_told(monkeypatch: pytest.MonkeyPatch) ->
     assert blanked == ["a"]  # what has another's mark, or nothing of before, is not written to
     assert [argv[0] for argv in heard] == ["lvm", "lvchange"]
     assert heard[1] == ("lvchange", "--deltag", "ours", "g/a", "g/c")
+
+
+LACKED = "device-mapper: reload ioctl on  (253:6) failed: No data available"
+BEGUN = (("lvchange", "--activate"), (("lvremove",), ("lvcreate",)), ("lvchange", "--deltag"))
+
+
+@pytest.mark.parametrize(
+    ("activated", "runs"),
+    [
+        ("", ["lvchange --activate", "lvchange --deltag"]),
+        (LACKED, ["lvchange --activate", "lvremove", "lvcreate", "lvchange --deltag"]),
+        ("Check of pool g/pool failed", ["lvchange --activate"]),  # there may be much in it
+    ],
+)
+def test_only_a_thin_volume_that_its_pool_lacks_is_made_anew(
+    activated: str, runs: list[str]
+) -> None:
+    heard: list[str] = []
+
+    def execute(argv: t.Sequence[str], _stdin: str) -> tuple[int, str, str]:
+        heard.append(" ".join(argv))
+        fails = activated if "--activate" in argv else ""
+        return int(bool(fails)), "", fails
+
+    plan = [call("finish", "finish_volume", *BEGUN, claims=ANY)]
+    with pytest.raises(Stopped) if len(runs) == 1 else contextlib.nullcontext():
+        apply(plan, Writer(execute))
+    assert heard == runs
 
 
 def test_what_is_left_of_many_volumes_is_told() -> None:

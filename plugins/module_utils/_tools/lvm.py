@@ -26,7 +26,7 @@ from .._model import (
     Volume,
     VolumeGroup,
 )
-from .._plan import Action, Steps, call, group_use, run
+from .._plan import Action, call, group_use, run
 from . import block, filling, qemu_img, wipe
 
 _FIELDS = {
@@ -489,14 +489,25 @@ def clear_volume(group: Group, members: t.Sequence[Device], volume: Volume, risk
 
 def finish_volume(
     group: Group, members: t.Sequence[Device], volume: Volume, mark: str, active: bool
-) -> Steps:
-    """Ends what an interrupted run began, of a volume that has all it needs."""
-    name, facts = f"{group.name}/{volume.name}", _claims(group, members)
-    if not active:
-        argv = ("lvchange", "--activate", "y", "--ignoreactivationskip", name)
-        yield run(f"activate logical volume {name}", *argv, **facts)
-    text = f"finish logical volume {name}, which an interrupted run left"
-    yield run(text, "lvchange", "--deltag", mark, name, **facts)
+) -> Action:
+    """Ends what an interrupted lvcreate began; a thin volume that its pool lacks is made anew."""
+    name, kind = f"{group.name}/{volume.name}", volume.lvm or LINEAR
+    # --yes: a snapshot is activated with its origin.
+    activate = ("lvchange", "--yes", "--activate", "y", "--ignoreactivationskip", name)
+    made = create_volume(group, members, volume.name, volume.capacity, mark, kind)
+    # --yes: nothing is lost of what there is not.
+    anew = (("lvremove", "--yes", name), made.args[0]) if kind.thin_pool else ()
+    end = ("lvchange", "--deltag", mark, name)
+    shown = [*([] if active else [activate]), end]
+    return call(
+        f"finish logical volume {name}, which an interrupted run left",
+        "finish_volume",
+        () if active else activate,
+        anew,
+        end,
+        command=" && ".join(map(shlex.join, shown)),
+        **_claims(group, members),
+    )
 
 
 def _removal(

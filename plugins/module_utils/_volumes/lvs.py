@@ -382,7 +382,7 @@ class LogicalVolumes(base.Volumes):
     def described(self, there: Volume) -> dict[str, t.Any] | None:
         kind = there.lvm
         pool = kind and kind.type == "thin-pool"
-        if not (there.active or pool) or there.name.startswith(UNFINISHED):
+        if not (there.active or pool) or there.begun:
             return None
         told = lvkinds.described(kind) if kind else {}
         if told is None:
@@ -454,14 +454,18 @@ class LogicalVolumes(base.Volumes):
         yield lvm.remove_volume(self._there(), self.members, seen)
 
     def _has_all(self, volume: Volume) -> bool:
-        """Whether nothing of a volume that is not finished has to be made anew."""
-        named = not volume.name.startswith(f"{self.mark}-")
-        return named and not (volume.lvm is None or lvm.blanked(volume.lvm))
+        """Whether a volume that is not finished need not be made anew."""
+        kind, row = volume.lvm, self.rows[volume.name]
+        if kind is None or lvm.blanked(kind) or volume.name.startswith(f"{self.mark}-"):
+            return False
+        # LVM cannot activate a pool that it has not finished, in which there can be nothing.
+        full = any(other["pool_lv"] == volume.name for other in self.rows.values())
+        return kind.type != "thin-pool" or row["lv_active"] == "active" or full
 
     def leftovers(self) -> Steps:
         for begun in self._begun if not self.foretold else ():
             active = self.rows[begun.name]["lv_active"] == "active"
-            yield from lvm.finish_volume(self._there(), self.members, begun, self.mark, active)
+            yield lvm.finish_volume(self._there(), self.members, begun, self.mark, active)
         for left in self._leftovers if not self.foretold else ():
             # Under its final name somebody may have put it to use, though its task failed.
             blank = left.name.startswith(f"{self.mark}-") or left.name in self._empty
@@ -518,6 +522,7 @@ def _volume(host: Reader, group: lvm.Group, row: lvm.Row, segments: t.Sequence[l
         lvm=lvkinds.read(row, segments[-1]) if segments else None,
         extents=tuple(extent for segment in segments for extent in _extents(group, segment)),
         listed=active and not thin and not row["lv_name"].startswith(UNFINISHED),
+        begun=lvm.begun(row),
         devices=lvm.devices_of(host, group, row),
     )
 
