@@ -158,7 +158,8 @@ class LogicalVolumes(base.Volumes):
     def room(self) -> base.Room:
         if not self.group:
             return base.Room(0, 0)
-        space = Space(self.group, self._resolved, self.seen.values())
+        there = [*self.seen.values(), *self._leftovers]
+        space = Space(self.group, self._resolved, there)
         for left in self._leftovers:
             space.give(left)
         return space
