@@ -340,15 +340,18 @@ class Writer(Reader):
             raise Partly(failed(argv, "", words), done)
 
     def finish_volume(
-        self, activate: t.Sequence[str], anew: t.Sequence[t.Sequence[str]], end: t.Sequence[str]
+        self,
+        begin: t.Sequence[t.Sequence[str]],
+        anew: t.Sequence[t.Sequence[str]],
+        end: t.Sequence[str],
     ) -> None:
         """Activates a volume that an interrupted lvcreate left, and runs the command at the end.
 
         Where the kernel says that a thin pool does not have it, there is nothing of it yet.
         """
         try:
-            if activate:
-                self.run(activate)
+            for argv in begin:
+                self.run(argv)
         except HostError as error:
             if _LACKED not in str(error):
                 raise

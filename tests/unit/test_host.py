@@ -679,7 +679,8 @@ def test_what_failed_of_many_volumes_is_told(monkeypatch: pytest.MonkeyPatch) ->
 
 
 LACKED = "device-mapper: reload ioctl on  (253:6) failed: No data available"
-BEGUN = (("lvchange", "--activate"), (("lvremove",), ("lvcreate",)), ("lvchange", "--deltag"))
+ANEW = (("lvremove",), ("lvcreate",))
+BEGUN = ((("lvchange", "--activate"),), ANEW, ("lvchange", "--deltag"))
 
 
 @pytest.mark.parametrize(

@@ -487,25 +487,36 @@ def clear_volume(group: Group, members: t.Sequence[Device], volume: Volume, risk
     return _removal(group, members, volume, text, risk)
 
 
+def loose(group: Group, pool: str) -> list[str]:
+    """The parts of a thin pool that an interruption left active without it, and in its way."""
+    if any(row["lv_name"] == pool and row["lv_active"] == "active" for row in group.volumes):
+        return []
+    names = {f"[{pool}_tmeta]", f"[{pool}_tdata]"}
+    rows = (row for row in group.hidden if row["lv_active"] == "active")
+    return [f"{group.name}/{row['lv_name'].strip('[]')}" for row in rows if row["lv_name"] in names]
+
+
 def finish_volume(
     group: Group, members: t.Sequence[Device], volume: Volume, mark: str, active: bool
 ) -> Action:
     """Ends what an interrupted lvcreate began; a thin volume that its pool lacks is made anew."""
     name, kind = f"{group.name}/{volume.name}", volume.lvm or LINEAR
+    parts = loose(group, volume.name if kind.type == "thin-pool" else kind.thin_pool)
     # --yes: a snapshot is activated with its origin.
     activate = ("lvchange", "--yes", "--activate", "y", "--ignoreactivationskip", name)
     made = create_volume(group, members, volume.name, volume.capacity, mark, kind)
     # --yes: nothing is lost of what there is not.
     anew = (("lvremove", "--yes", name), made.args[0]) if kind.thin_pool else ()
     end = ("lvchange", "--deltag", mark, name)
-    shown = [*([] if active else [activate]), end]
+    begin = [("lvchange", "--activate", "n", *parts)] if parts else []
+    begin += [] if active else [activate]
     return call(
         f"finish logical volume {name}, which an interrupted run left",
         "finish_volume",
-        () if active else activate,
+        tuple(begin),
         anew,
         end,
-        command=" && ".join(map(shlex.join, shown)),
+        command=" && ".join(map(shlex.join, (*begin, end))),
         **_claims(group, members),
     )
 
