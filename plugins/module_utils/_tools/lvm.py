@@ -487,8 +487,10 @@ def clear_volume(group: Group, members: t.Sequence[Device], volume: Volume, risk
     return _removal(group, members, volume, text, risk)
 
 
-def loose(group: Group, pool: str) -> list[str]:
-    """The parts of a thin pool that an interruption left active without it, and in its way."""
+def loose(group: Group, volume: Volume) -> list[str]:
+    """The parts of a volume's thin pool that an interruption left active without it."""
+    kind = volume.lvm or LINEAR
+    pool = volume.name if kind.type == "thin-pool" else kind.thin_pool
     if any(row["lv_name"] == pool and row["lv_active"] == "active" for row in group.volumes):
         return []
     names = {f"[{pool}_tmeta]", f"[{pool}_tdata]"}
@@ -497,11 +499,18 @@ def loose(group: Group, pool: str) -> list[str]:
 
 
 def finish_volume(
-    group: Group, members: t.Sequence[Device], volume: Volume, mark: str, active: bool
+    group: Group,
+    members: t.Sequence[Device],
+    volume: Volume,
+    mark: str,
+    active: bool,
+    parts: t.Sequence[str],
 ) -> Action:
-    """Ends what an interrupted lvcreate began; a thin volume that its pool lacks is made anew."""
+    """Ends what an interrupted lvcreate began; a thin volume that its pool lacks is made anew.
+
+    LVM activates no thin pool, and nothing in it, of which ``parts`` are active without it.
+    """
     name, kind = f"{group.name}/{volume.name}", volume.lvm or LINEAR
-    parts = loose(group, volume.name if kind.type == "thin-pool" else kind.thin_pool)
     # --yes: a snapshot is activated with its origin.
     activate = ("lvchange", "--yes", "--activate", "y", "--ignoreactivationskip", name)
     made = create_volume(group, members, volume.name, volume.capacity, mark, kind)

@@ -464,9 +464,13 @@ class LogicalVolumes(base.Volumes):
         return kind.type != "thin-pool" or row["lv_active"] == "active" or full
 
     def leftovers(self) -> Steps:
+        loose: list[str] = []
         for begun in self._begun if not self.foretold else ():
-            active = self.rows[begun.name]["lv_active"] == "active"
-            yield lvm.finish_volume(self._there(), self.members, begun, self.mark, active)
+            group, active = self._there(), self.rows[begun.name]["lv_active"] == "active"
+            # The first volume takes its pool along.
+            parts = [part for part in lvm.loose(group, begun) if part not in loose]
+            loose += parts
+            yield lvm.finish_volume(group, self.members, begun, self.mark, active, parts)
         for left in self._leftovers if not self.foretold else ():
             # Under its final name somebody may have put it to use, though its task failed.
             blank = left.name.startswith(f"{self.mark}-") or left.name in self._empty
