@@ -49,7 +49,7 @@ class Filler:
     """One volume that is being filled; ``tell`` is told how many bytes of how many are done."""
 
     def __init__(
-        self, filling: Filling, tool: Tool, fetch: Fetch | None, tell: t.Callable[[int, int], None]
+        self, filling: Filling, tool: Tool, fetch: Fetch, tell: t.Callable[[int, int], None]
     ) -> None:
         self.filling = filling
         self.source = filling.source
@@ -254,7 +254,7 @@ class Filler:
             file.seek(0)
             parts, self._size = _streams.read(file), lambda: size
         else:
-            download = _streams.Download(t.cast(Fetch, self._fetch), self.source.url)
+            download = _streams.Download(self._fetch, self.source.url)
             parts, self._size = download.parts(), lambda: download.size or 0
         return _streams.summed(parts, self.source.checksum) if self.source.checksum else parts
 

@@ -185,7 +185,12 @@ class Making:
         self._open.close()
 
     def discard(self) -> None:
-        with self._open, contextlib.suppress(OSError):
+        with self._open:
+            self.forget()
+
+    def forget(self) -> None:
+        """Takes its name away, while somebody may still write to it."""
+        with contextlib.suppress(OSError):
             os.unlink(self._name, dir_fd=self._folder)
 
 

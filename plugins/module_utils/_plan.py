@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shlex
 import typing as t
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ class Action:
     what it writes to: `_taking` decides whether that may be, and the writer compares them once
     more.  ``frees`` are uses that are not in its way, because it ends them or is one of them.
     Neighbours of one verb with ``batch`` are one step, whose writer gets all their ``args``.
+    Neighbours with ``apart`` have nothing to do with each other, so that the writer may begin the
+    work of several before their turns.
     """
 
     text: str
@@ -46,6 +49,7 @@ class Action:
     claims: tuple[Claim, ...] = ()
     frees: frozenset[str] = frozenset()
     batch: bool = False
+    apart: bool = False
 
     def shown(self) -> dict[str, str]:
         """The action as it stands in a result."""
@@ -170,9 +174,18 @@ def deciding(plan: t.Sequence[Action]) -> t.Iterator[None]:
 
 def apply(plan: t.Sequence[Action], writer: Writer) -> None:
     """Performs the plan in its order; raises `Stopped` at the first action that fails."""
+    try:
+        _apply(plan, writer)
+    finally:
+        writer.abandon()
+
+
+def _apply(plan: t.Sequence[Action], writer: Writer) -> None:
     number = 0
     for step in _steps(plan):
         before, behind, begun = plan[:number], plan[number + len(step) :], False
+        apart = itertools.takewhile(lambda action: action.apart, plan[number:])
+        writer.offer([(action.verb, action.args, action.claims) for action in apart])
         try:
             with writer.holding(tuple(dict.fromkeys(c for each in step for c in each.claims))):
                 begun = True

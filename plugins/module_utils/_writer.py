@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import io
 import os
 import re
 import shutil
+import threading
 import typing as t
 
 from . import _inside
@@ -36,6 +38,7 @@ from ._host import (
     read_ends,
 )
 from ._job import Tally
+from ._lanes import Lanes
 from ._model import Claim, Device, File, Filling, NewVolume, Place, Seed, VolumeGroup
 from ._streams import Fetch
 
@@ -57,12 +60,14 @@ HARMLESS = (
 _HEAD, _TAIL = 8, 3
 _MOMENT = 3  # seconds
 _BLOCK = 4 * MIB  # that is read and written at once
+_LANES = 4  # volumes that are filled at once, at most
 _LVM_LIMIT = 120  # seconds for a look
 _NEXT = "poolwright-next"  # no command of LVM's, so that its complaint ends those of one
 _LACKED = os.strerror(errno.ENODATA)  # from device mapper, of a thin device
 _LISTING = "--noheadings --nameprefixes --options lv_name,lv_tags"
 _Made = t.Tuple[t.Tuple[str, ...], NewVolume]
 _Removed = t.Tuple[t.Tuple[str, ...], str, str]
+_Offer = t.Tuple[str, t.Tuple[t.Any, ...], t.Tuple[Claim, ...]]
 
 
 class Writer(Reader):
@@ -73,10 +78,36 @@ class Writer(Reader):
     ) -> None:
         super().__init__(execute)
         self._fetch = fetch
+        self._fetching = threading.Lock()
         self._tally = tally or Tally()
         self._making: dict[str, _inside.Making] = {}
+        self._lanes = Lanes(min(_LANES, len(os.sched_getaffinity(0))))
         self._claims: tuple[Claim, ...] = ()
         self._ends: dict[str, str] = {}  # of devices, after the last step of ours on each
+
+    def offer(self, steps: t.Sequence[_Offer]) -> None:
+        """Begins to fill files of steps to come, as many at once as there are processors.
+
+        Who has one to fill alone does it in its turn.
+        """
+        fillings = [(args, claims) for verb, args, claims in steps if verb == "fill_file"]
+        self._lanes.offer(
+            {
+                f"{args[0].path}/{args[1]}": functools.partial(self._fill_early, args, claims)
+                for args, claims in (fillings if len(fillings) > 1 else ())
+            }
+        )
+
+    def _fill_early(self, args: tuple[t.Any, ...], claims: tuple[Claim, ...]) -> None:
+        for claim in claims:
+            self._confirm(claim)
+        self._fill_file(*args)
+
+    def abandon(self) -> None:
+        """Leaves nothing of files that are unfinished."""
+        self._lanes.abandon()
+        for making in list(self._making.values()):
+            making.forget()
 
     @contextlib.contextmanager
     def holding(self, claims: tuple[Claim, ...]) -> t.Iterator[None]:
@@ -481,17 +512,22 @@ class Writer(Reader):
 
     @contextlib.contextmanager
     def _new(self, place: File, name: str) -> t.Iterator[_inside.Making]:
-        with self._looking(f"{place.path}/{name}"):
-            making = _inside.Making(place, self.maker())
+        path = f"{place.path}/{name}"
+        with self._looking(path):
+            self._making[path] = making = _inside.Making(place, self.maker())
             try:
                 yield making
             except BaseException:
+                del self._making[path]
                 making.discard()
                 raise
-            self._making[f"{place.path}/{name}"] = making
 
     def fill_file(self, place: File, name: str, filling: Filling) -> None:
         """Makes a file with the content of another one, of a device or of what a url leads to."""
+        if not self._lanes.take(f"{place.path}/{name}"):
+            self._fill_file(place, name, filling)
+
+    def _fill_file(self, place: File, name: str, filling: Filling) -> None:
         with self._new(place, name) as making:
             shown = {making.path: f"{place.path}/{name}"}
             self._filler(filling, shown).file(making.file, making.path, place)
@@ -590,9 +626,15 @@ class Writer(Reader):
                 raise HostError(_said(failed(argv, output, errors), told))
 
         def tell(done: int, total: int) -> None:
+            self._lanes.check()
             self.progress(name, done, total)
 
-        return Filler(filling, tool, self._fetch, tell)
+        return Filler(filling, tool, self._fetched, tell)
+
+    def _fetched(self, url: str, headers: t.Mapping[str, str]) -> t.Any:
+        """A `Fetch`, one at a time: Ansible sets for the whole process how a url is opened."""
+        with self._fetching:
+            return t.cast(Fetch, self._fetch)(url, headers)
 
     def _tool(self, argv: t.Sequence[str], path: str, shown: str, key: str = "") -> None:
         """Runs a tool that finds its file at `HERE`, and at `KEY` the passphrase ``key``."""

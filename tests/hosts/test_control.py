@@ -25,17 +25,24 @@ POOL = "control"
 PATH = "/srv/control"
 MIB = 1 << 20
 SIZE = 24  # MiB that the server gives
-# A server of zeros, so many MiB a second as the path says.
+# A server of zeros, so many MiB a second as the path says; of /both nothing comes before two ask.
 SERVER = f"""
-import http.server, time
+import http.server, threading, time
+both = threading.Barrier(2, timeout=60)
 class Slow(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        if self.path == "/none":
+            return self.send_error(404)
         self.send_response(200)
         self.send_header("Content-Length", str({SIZE} << 20))
         self.end_headers()
+        speed = self.path[1:]
+        if speed == "both":
+            both.wait()
+            speed = 50
         for _number in range({SIZE}):
             self.wfile.write(bytes(1 << 20))
-            time.sleep(1 / float(self.path[1:]))
+            time.sleep(1 / float(speed))
 http.server.ThreadingHTTPServer(("127.0.0.1", 8099), Slow).serve_forever()
 """
 # All that can be left of a task, but its volumes.
@@ -80,11 +87,15 @@ class Controller:
             env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_STDOUT_CALLBACK": "default"},
         )
 
+    def printed(self, *words: str, volumes: list[Result], **task: Any) -> tuple[str, int]:
+        """What is printed, and the exit status."""
+        running = self.start(*words, volumes=volumes, **task)
+        return running.communicate(timeout=300)[0], running.returncode
+
     def run(self, *words: str, volumes: list[Result], **task: Any) -> tuple[str, Result]:
         """What is printed, and the result."""
-        running = self.start(*words, volumes=volumes, **task)
-        printed = running.communicate(timeout=300)[0]
-        assert running.returncode == 0, printed
+        printed, status = self.printed(*words, volumes=volumes, **task)
+        assert status == 0, printed
         found = re.search(r'"msg": "FOUND (\{.*\})"', printed)
         assert found, printed
         return printed, json.loads(json.loads(f'"{found[1]}"'))
@@ -156,12 +167,32 @@ def test_long_work_is_shown(controller: Controller) -> None:
     assert controller.left() == ""
 
 
+def test_several_are_fetched_at_once(controller: Controller) -> None:
+    _printed, found = controller.run(volumes=[slow("a", "both"), slow("b", "both")])
+    facts = {row["name"]: row["bytes"] for row in found["volumes"]}
+    assert facts == {"a": SIZE * MIB, "b": SIZE * MIB}
+    sums = controller.host.sh(f"cd {PATH} && sha256sum a b")
+    assert set(sums.split()[::2]) == {hashlib.sha256(bytes(SIZE * MIB)).hexdigest()}
+
+
+def test_one_of_several_fails(controller: Controller) -> None:
+    """Those before it stay, and of those behind it nothing is left."""
+    printed, status = controller.printed(
+        volumes=[slow("a", "50"), slow("none", "none"), slow("b", "0.1"), slow("c", "0.1")]
+    )
+    assert status
+    assert "2 of " in printed, printed
+    assert "404" in printed
+    assert controller.host.sh(f"ls -A {PATH}").split() == ["a"]
+    assert controller.left() == ""
+
+
 @thorough
 @pytest.mark.parametrize("how", ["timeout", "interrupt"])
 def test_cancelled(controller: Controller, how: str) -> None:
     """Nothing is left of a task that is cancelled, at once or half a minute later."""
     limit = {"timeout": 30} if how == "timeout" else {}
-    running = controller.start(volumes=[slow("a", "0.1")], **limit)
+    running = controller.start(volumes=[slow("a", "0.1"), slow("b", "0.1")], **limit)
     assert running.stdout
     printed = ""
     if how == "interrupt":

@@ -127,7 +127,7 @@ def make_raw(
     command += f" && fallocate --length={reserved} {made}" if reserved else ""
     zero = f"dd if=/dev/zero of={made} bs=1M count={capacity} iflag=count_bytes conv=notrunc"
     command += f" && {zero}" if zeros else ""
-    return call(text, "make_file", place, name, *sizes, nocow, command=command)
+    return call(text, "make_file", place, name, *sizes, nocow, command=command, apart=True)
 
 
 def make_folder(place: File, name: str, wanted: Permissions) -> Action:
@@ -157,7 +157,7 @@ def publish(place: File, name: str, wanted: Permissions) -> Action:
     command = f"mv --no-clobber {quoted(making(place))} {quoted(f'{place.path}/{name}')}"
     text = f"give volume {shown(name)} its name"
     ids = _ids(wanted.owner, wanted.group)
-    return call(text, "publish", place, name, wanted.mode, *ids, command=command)
+    return call(text, "publish", place, name, wanted.mode, *ids, command=command, apart=True)
 
 
 def replace(place: File, seen: File, wanted: Permissions, risk: str) -> Action:

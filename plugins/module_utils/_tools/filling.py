@@ -17,10 +17,16 @@ Claims = t.Sequence[Claim]
 
 
 def file(place: File, filling: Filling, text: str) -> Action:
-    """Makes a file with the content that a volume is to have."""
+    """Makes a file with the content that a volume is to have.
+
+    Several at once are faster where they wait for servers, or for a processor that unpacks.  Those
+    that are read from one disk and written to another are not.
+    """
     command = _command(filling, files.making(place))
-    args = (place, filling.name, filling)
-    return call(text, "fill_file", *args, command=command, claims=reading(filling.source))
+    args, source = (place, filling.name, filling), filling.source
+    packed = source.packed and (source.thing or source.upload)
+    facts: dict[str, t.Any] = {"claims": reading(source), "apart": bool(source.url or packed)}
+    return call(text, "fill_file", *args, command=command, **facts)
 
 
 def device(
