@@ -77,11 +77,62 @@ PARTS = volumes(("KERNEL1", "linux", "8M"), ("KERNEL2", "", "8M"), ("KERNEL3", "
 CHANGED_PARTS = volumes(
     ("KERNEL1", "linux", "8M"), ("KERNEL2", "", "12M"), purge=True, allow=["delete"]
 )
+RAW, PACKED, IMAGE = "/srv/content/raw", "/srv/content/raw.xz", "/srv/content/image"
+CONTENT = f"""
+test -e {IMAGE} || {{
+  mkdir -p /srv/content
+  head -c 6M /dev/urandom >{RAW}
+  truncate -s 12M {RAW}
+  head -c 4M /dev/urandom >>{RAW}
+  xz -k {RAW}
+  qemu-img convert -c -O qcow2 {RAW} {IMAGE}
+}}
+"""
+SAME = f"cd {PATH}; for n in b g h; do qemu-img compare -q -F raw $n {RAW} || echo $n; done"
+SECRET = {"passphrase": "a word"}
+
+
+def filled(*rows: Any, **args: Any) -> dict[str, Any]:
+    return task("volumes", pool=NAME, volumes=list(rows), **args)
+
+
+FILLED = filled(
+    {"name": "a", "source": {"path": RAW}},
+    {"name": "b", "format": "qcow2", "source": {"path": RAW}},
+    {"name": "c", "capacity": "20M", "source": {"path": PACKED}},
+    {"name": "d", "capacity": "16M", "source": {"path": PACKED}},
+    {"name": "e", "format": "raw", "source": {"path": IMAGE, "format": "qcow2"}},
+    {"name": "f", "format": "qcow2", "encryption": SECRET, "source": {"path": RAW}},
+    {"name": "g", "clone_from": {"volume": "b"}},
+    {"name": "h", "format": "qcow2", "backing": {"volume": "g", "format": "qcow2"}},
+    {"name": "i", "cloud_init": {"user_data": "#cloud-config\n"}},
+)
+FILLED_LVS = filled(
+    {"name": "a", "source": {"path": RAW}},
+    {"name": "pool", "capacity": "32M", "lvm": {"type": "thin-pool"}},
+    {"name": "b", "lvm": THIN, "source": {"path": IMAGE, "format": "qcow2"}},
+    {"name": "c", "encryption": SECRET, "capacity": "24M"},
+    {"name": "d", "clone_from": {"volume": "a"}},
+)
+FILLED_PARTS = filled(
+    {"name": "KERNEL1", "capacity": "16M", "source": {"path": RAW}},
+    {"name": "KERNEL2", "capacity": "24M", "encryption": SECRET},
+    {"name": "KERNEL3", "capacity": "16M", "source": {"path": IMAGE, "format": "qcow2"}},
+)
+
+
+def over(name: str, path: str = IMAGE, format: str = "qcow2") -> dict[str, Any]:
+    """Other content for what is there."""
+    source = {"path": path, "format": format, "sync": True}
+    return filled({"name": name, "source": source}, allow=["overwrite"])
+
+
+OLD = "head -c 16M /dev/urandom | dd conv=notrunc status=none of="
 NETFS = task("pool_netfs", name=NAME, host="127.0.0.1", dir="/exports/nfs", path=PATH)
 ISCSI = task("pool_iscsi", name=NAME, host="127.0.0.1", target=TARGET, initiator=f"{TARGET}-me")
 
 # "before" are tasks, "moments" counts kills between steps, "fill" makes what there is after these,
-# "keep" is what a task must not lose.
+# "keep" is what a task must not lose, and what "wrong" prints is wrong in the end.
 CASES: dict[str, dict[str, Any]] = {
     "dir": {"task": DIR},
     "fs": {"task": FS, "moments": 2},
@@ -120,6 +171,58 @@ CASES: dict[str, dict[str, Any]] = {
         "task": CHANGED_PARTS,
         "keep": "/dev/KERNEL1",
         "moments": 1,
+    },
+    "files-filled": {
+        "before": [DIR],
+        "task": FILLED,
+        "fill": CONTENT,
+        "moments": 6,
+        "wrong": f"{SAME}; for n in a c d e; do cmp -n 16M $n {RAW}; done",
+    },
+    "files-overwritten": {
+        "before": [DIR, volumes(("a", "raw", "16M"))],
+        "task": over("a"),
+        "fill": f"{CONTENT} {OLD}{PATH}/a",
+        "moments": 2,
+        "wrong": f"cmp {RAW} {PATH}/a",
+    },
+    "lvs-filled": {
+        "before": [SMALL],
+        "task": FILLED_LVS,
+        "fill": CONTENT,
+        "moments": 6,
+        "wrong": "cd /dev/kill; for n in a b d; do cmp -n 16M $n /srv/content/raw; done",
+    },
+    "lvs-overwritten": {
+        "before": [SMALL, volumes(("a", "", "16M"))],
+        "task": over("a"),
+        "fill": f"{CONTENT} {OLD}/dev/{NAME}/a",
+        "moments": 2,
+        "wrong": f"cmp -n 16M {RAW} /dev/{NAME}/a",
+    },
+    "partitions-filled": {
+        "before": [WHOLE],
+        "task": FILLED_PARTS,
+        "fill": CONTENT,
+        "moments": 4,
+        "wrong": "for n in 1 3; do cmp -n 16M /dev/KERNEL$n /srv/content/raw; done",
+    },
+    "partitions-overwritten": {
+        "before": [WHOLE, volumes(("KERNEL1", "", "16M"))],
+        "task": over("KERNEL1", RAW, "raw"),
+        "fill": f"{CONTENT} {OLD}/dev/KERNEL1",
+        "moments": 2,
+        "wrong": f"cmp -n 16M {RAW} /dev/KERNEL1",
+    },
+    "images-grown": {
+        "before": [DIR, FILLED],
+        "task": filled(
+            {"name": "b", "format": "qcow2", "capacity": "24M"},
+            {"name": "f", "format": "qcow2", "encryption": SECRET, "capacity": "24M"},
+        ),
+        "fill": CONTENT,
+        "moments": 2,
+        "wrong": SAME,
     },
     "netfs": {"task": NETFS, "moments": 1},
     "netfs-deleted": {"before": [NETFS], "task": task("pool_netfs", name=NAME, state="deleted")},
@@ -162,7 +265,7 @@ def test_goes_on_after_a_kill(host: Driven, name: str, libvirt: str) -> None:
         task=with_registry(case["task"], libvirt),
         moments=case.get("moments", 0),
         fill=case.get("fill") or (keep and f"echo precious | dd of={keep} {DD}") or "",
-        left=BLANK if name in ("fs-deleted", "disk-deleted") else "",
+        left=BLANK if name in ("fs-deleted", "disk-deleted") else case.get("wrong", ""),
         canary=CANARY + (f"head -c 9 {keep}" if keep else ""),
     )
     assert len(sweep) > 2, sweep
