@@ -56,6 +56,7 @@ class Owner(t.NamedTuple):
     pool: t.Mapping[str, t.Any] = {}  # the other pool that has it, where it is one
     name: str = ""  # of the disk in the task, where that is another one
     consent: str = ""  # what lets a task take it all the same
+    useful: tuple[str, ...] = ()  # columns that take it as it is, and lose nothing by it
 
     @property
     def both(self) -> bool:
@@ -443,6 +444,7 @@ OWNERS = [
         ("disk",),
         ("disk",),
         consent="overwrite",
+        useful=("logical",),
     ),
     Owner(
         "the task itself, by another name",
@@ -460,7 +462,8 @@ def table() -> str:
     for owner in OWNERS:
         tried = {column for place in owner.places for column in PLACES[place]}
         cell = f"with ``{owner.consent}``" if owner.consent else "no"
-        rows.append([owner.title, *(cell if column in tried else "\\-" for column in COLUMNS)])
+        cells = {**dict.fromkeys(tried, cell), **dict.fromkeys(owner.useful, "yes, as it is")}
+        rows.append([owner.title, *(cells.get(column, "\\-") for column in COLUMNS)])
     lines = [".. list-table::", "   :header-rows: 1", "   :stub-columns: 1", ""]
     for row in rows:
         lines += [f"   {'-' if number else '* -'} {cell}" for number, cell in enumerate(row)]

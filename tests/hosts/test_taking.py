@@ -98,7 +98,8 @@ def tasks_of(place: str, owner: Owner, kernel: str) -> list[Result]:
     elif place == "disk of the partition":
         device = f"{DISK}-part1"
     columns = {**made("p", device), **gone(kernel)}
-    found = [each for column in PLACES[place] for each in columns[column]]
+    tried = (column for column in PLACES[place] if column not in owner.useful)
+    found = [each for column in tried for each in columns[column]]
     for each in found if owner.consent else ():
         del each["args"]["allow"]
     if place == "disk under two names":
