@@ -70,11 +70,29 @@ class Contents:
         return origin.sync and not content.equal(self.host, self._source(wish, origin), there)
 
     def ordered(self, wanted: t.Sequence[Wanted]) -> list[Wanted]:
-        """The wishes, each behind that for the volume which it is cloned from or based on."""
-        first = [name for name in self.found if name in self.wishes]
-        place = {name: number for number, name in enumerate(first)}
-        late = sorted((w for w in wanted if w.name in place), key=lambda w: place[w.name])
-        return [*(wish for wish in wanted if wish.name not in place), *late]
+        """The wishes as they are listed, but each behind that for what it is made from."""
+        waiting = {wish.name: wish for wish in wanted}
+        found: list[Wanted] = []
+
+        def visit(wish: Wanted) -> None:
+            del waiting[wish.name]
+            for name in self._needs(wish):
+                if name in waiting:
+                    visit(waiting[name])
+            found.append(wish)
+
+        for wish in wanted:
+            if wish.name in waiting:
+                visit(wish)
+        return found
+
+    def _needs(self, wish: Wanted) -> t.Iterator[str]:
+        """The volumes of this pool that a wish is cloned from or based on."""
+        if wish.origin and not wish.origin.pool:
+            yield wish.origin.volume
+        if wish.below and not wish.below.pool and isinstance(self.volumes, Files):
+            place, name = wish.below.path.rpartition("/")[::2]
+            yield wish.below.volume or (name if place == self.volumes.path else "")
 
     def _backing(self, wish: Wanted, below: Below, folder: str) -> Backing:
         """What an image is to be based on."""

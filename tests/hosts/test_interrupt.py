@@ -77,14 +77,14 @@ PARTS = volumes(("KERNEL1", "linux", "8M"), ("KERNEL2", "", "8M"), ("KERNEL3", "
 CHANGED_PARTS = volumes(
     ("KERNEL1", "linux", "8M"), ("KERNEL2", "", "12M"), purge=True, allow=["delete"]
 )
-RAW, PACKED, IMAGE = "/srv/content/raw", "/srv/content/raw.xz", "/srv/content/image"
+RAW, PACKED, IMAGE = "/srv/content/raw", "/srv/content/raw.gz", "/srv/content/image"
 CONTENT = f"""
 test -e {IMAGE} || {{
   mkdir -p /srv/content
   head -c 6M /dev/urandom >{RAW}
   truncate -s 12M {RAW}
   head -c 4M /dev/urandom >>{RAW}
-  xz -k {RAW}
+  gzip -k {RAW}
   qemu-img convert -c -O qcow2 {RAW} {IMAGE}
 }}
 """
