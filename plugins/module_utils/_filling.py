@@ -169,6 +169,7 @@ class Filler:
             for at, part in self._passing(source):
                 _write(spool, at, part)
             source.file = spool
+            self._enough(source.capacity or source.size, self.filling.capacity)
         elif source.checked:
             collections.deque(source.parts, 0)
         return self.filling.capacity or source.capacity or source.size

@@ -194,6 +194,16 @@ def test_what_cannot_be_finished_leaves_nothing(filled: Driven) -> None:
             "bytes or more, and the volume's capacity is 16777216",
         ),
         (
+            "files",
+            {
+                "name": "n",
+                "format": "qcow2",
+                "capacity": "16 MiB",
+                "source": {"path": "/srv/from/raw.xz"},
+            },
+            "bytes or more, and the volume's capacity is 16777216",
+        ),
+        (
             "small",
             {"name": "n", "source": {"path": "/srv/from/raw.xz"}},
             "and the pool has 2 MiB free",
