@@ -305,6 +305,7 @@ OWNERS = [
         "dd if=/run/gpt of=$D seek=$end conv=notrunc,fsync status=none; wipefs --no-act $D | "
         "grep -q gpt",
         GROUP,
+        GROUPED,
         quick=("disk",),
     ),
     Owner("a running md array", "array", "a member of array /dev/md"),
