@@ -57,6 +57,7 @@ ZEROS = "zeros"  # what `Reader.ends` answers where there is nothing else at eit
 # Commands that say whether they would do a thing, and do not do it, or whether something is so.
 REHEARSING = (
     ("blkid", "--probe"),
+    ("lvm", "pvs"),  # which tells of each device what is against it
     ("mkfs.ext2", "-n"),
     ("mkfs.ext3", "-n"),
     ("mkfs.ext4", "-n"),

@@ -25,6 +25,8 @@ _MOST_LINKS = 40  # as many as the kernel follows
 _LOOP_GET_STATUS64 = 0x4C05
 # address, rights, offset, device, inode, path
 _MAPPED = re.compile(r"^(\S+) (\S+) \S+ (\S+) ([1-9]\d*) +(/.*)$", re.MULTILINE)
+# Where systemd has the process of udev, and those that it starts for each event.
+_UDEV = re.compile(r":/system\.slice/systemd-udevd\.service(/|$)", re.M)
 _CLIENTS = "/proc/fs/nfsd/clients"  # from Linux 5.3 on
 _STATE = re.compile(r'superblock: "([0-9a-f]+):([0-9a-f]+):(\d+)"')
 _WRITING = re.compile(r"(access: [r-]?w|type: write)")
@@ -167,6 +169,8 @@ def opened(own: int, alive: t.Callable[[], None]) -> list[Open]:
             mounts = read_mounts(_text(f"/proc/{pid}/mountinfo") or "")
             remote[namespace] = tuple(m.target for m in mounts if m.format in REMOTE)
         who = _name(pid)
+        if "udev" in who and _UDEV.search(_text(f"/proc/{pid}/cgroup") or ""):
+            continue  # it looks at what is new or was closed, for a moment, for nobody
         found += [_look(each, remote[namespace]) for each in (*_links(pid, who), *_maps(pid, who))]
         alive()
     return [*found, *served()]

@@ -397,7 +397,7 @@ OWNERS = [
         "another pool's volume group",
         "",
         "pool other lives",
-        ELSEWHERE,
+        TAKEN,
         pool={"module": "pool_logical"},
     ),
     Owner(

@@ -62,6 +62,10 @@ def test_groups_that_are_not_ours(each_host: Driven) -> None:
             (group("disk", devices=[FIRST]), "something else is at /dev/disk"),
             (group("new", devices=[FIRST, loop]), "sectors differ in size: it is 512 on"),
             (group("new", devices=[loop], extent_size="64M"), "needs 65 MiB"),
+            (
+                group("new", devices=[FIRST, "/dev/labother/precious"]),
+                "LVM does not take /dev/labother/precious for volume group new",
+            ),
             (group("new", devices=[FIRST, FIRST.replace("wwn-0x", "scsi-3")]), "are one device"),
         ],
     )

@@ -318,6 +318,29 @@ def test_what_a_process_has_mapped(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert [each.inode for each in found] == [there.st_ino] * 2  # mmap keeps a descriptor, too
 
 
+@pytest.mark.parametrize(
+    ("group", "counts"),
+    [
+        ("0::/system.slice/systemd-udevd.service/udev\n", False),
+        ("4:memory:/\n1:name=systemd:/system.slice/systemd-udevd.service\n", False),
+        ("0::/machine.slice/guest/system.slice/systemd-udevd.service\n", True),
+        ("0::/system.slice/systemd-udevd.service.d/mine\n", True),
+        ("0::/user.slice\n", True),
+    ],
+)
+def test_udev_is_nobody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, group: str, counts: bool
+) -> None:
+    path = tmp_path / "disk"
+    path.touch()
+    said = {"comm": "(udev-worker)\n", "cgroup": group, "mountinfo": ""}
+    monkeypatch.setattr(_kernel, "_pids", lambda *_own: [str(os.getpid())])
+    monkeypatch.setattr(_kernel, "_text", lambda path: said.get(path.rpartition("/")[2]))
+    with path.open("rb"):
+        found = [each.who for each in _kernel.opened(0, lambda: None) if each.path == str(path)]
+    assert bool(found) == counts
+
+
 def test_one_self_is_nobody() -> None:
     own = os.getpid()
     assert str(own) not in _kernel._pids()

@@ -33,6 +33,7 @@ class SeenGroup(Seen):
     ``named`` are those that the task names, by that name; ``None`` is one that is not there.
     ``sectors`` are the sizes of all their sectors, by number.  ``taken`` tells that something else
     has the place of the group in /dev.  ``unnamed`` are volumes that an interrupted run left.
+    ``unfit`` are devices that LVM does not take, by path.
     ``roomy`` are devices of which LVM does not know how large they are by now, where the group is
     to fill them, and ``growths`` those that are partitions and can become larger.
     """
@@ -43,6 +44,7 @@ class SeenGroup(Seen):
     sectors: t.Mapping[str, int] = field(default_factory=dict)
     taken: bool = False
     unnamed: tuple[Volume, ...] = ()
+    unfit: tuple[str, ...] = ()
     roomy: tuple[str, ...] = ()
     growths: tuple[Growth, ...] = ()
 
@@ -200,10 +202,15 @@ class Logical(Backend[SeenGroup]):
             for path, device in seen.named.items()
         }
         seen = replace(seen, named=named)
+        # A device that is prepared for LVM and in no group holds nothing.
+        new = [d for d in seen.added if d.number not in found.orphans]
+        dirt = block.dirt(host, new)
+        blank = [d for d in new if d.path not in dirt or d.uuid.startswith("LVM-")]
+        free = [d for d in blank if not host.names(f"{d.sysfs}/holders")]  # else that is told
         return replace(
             seen,
-            # A device that is prepared for LVM and in no group holds nothing.
-            dirt=block.dirt(host, [d for d in seen.added if d.number not in found.orphans]),
+            dirt=dirt,
+            unfit=lvm.unfit(host, free),
             sectors={d.number: block.sector(host, d) for d in (*seen.added, *seen.members)},
         )
 
@@ -319,6 +326,13 @@ class Logical(Backend[SeenGroup]):
             raise self.nothing(
                 f"LVM joins no devices whose sectors differ in size: it is {told}. Name devices "
                 "with sectors of one size."
+            )
+        if seen.unfit:
+            raise self.nothing(
+                f"LVM does not take {', '.join(seen.unfit)} for volume group {self.pool.source}. "
+                "That is so where a device is a logical volume (devices/scan_lvs), and where a "
+                "filter or the devices file hides it. Name another device, or let "
+                "/etc/lvm/lvm.conf allow this one."
             )
 
     def start(self, seen: SeenGroup, daemon: bool) -> Steps:

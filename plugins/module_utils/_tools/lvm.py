@@ -254,6 +254,21 @@ def judges_content(host: Reader) -> bool:
     return bool(found) and tuple(map(int, found.groups() if found else ())) >= (2, 3, 17)
 
 
+def unfit(host: Reader, devices: t.Sequence[Device]) -> tuple[str, ...]:
+    """Those of the devices, with nothing on them, that LVM does not take for members.
+
+    They are logical volumes, unless it is set otherwise, or a filter or the devices file hides
+    them.
+    """
+    paths = [device.path for device in devices]
+    if not paths:
+        return ()
+    argv = ("lvm", "pvs", "--all", "--noheadings", "--options", "pv_name", *paths)
+    errors = host.rehearse(*argv)[2]
+    found = re.findall(r'Failed to find device "(.*)"', errors)
+    return tuple(path for path in paths if path in found)
+
+
 def create_group(name: str, devices: t.Sequence[Device], extent_size: int) -> Action:
     # vgcreate cannot rehearse: with --test it fails on a blank device, and wipes others for ever.
     extents = ["--physicalextentsize", f"{extent_size}b"] if extent_size else []
