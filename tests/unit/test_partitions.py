@@ -191,6 +191,35 @@ def growths(
     return partitions.growths(host, [device], 16 * MIB, pools)
 
 
+SOUND = {512: int.from_bytes(b"EFI PART", "little")}
+FIRST, LAST = 17408, 2048 * MIB - 16896
+# The rows of a gpt table (MiB) and its header; the gaps, or None where parted is asked.
+GAPS: list[tuple[list[tuple[int, int]], dict[int, int], list[tuple[int, int]] | None]] = [
+    ([(1, 500)], SOUND, [(FIRST, MIB), (500 * MIB, LAST)]),
+    (
+        [(700, 900), (1, 500), (500, 600)],
+        SOUND,
+        [(FIRST, MIB), (600 * MIB, 700 * MIB), (900 * MIB, LAST)],
+    ),
+    ([(1, 500), (499, 600)], SOUND, None),  # two overlap
+    ([(1, 2048)], SOUND, None),  # one is where the second table is
+    ([(1, 500)], {}, None),  # the first header is damaged
+    ([(1, 500)], {**SOUND, 592: 200 | 128 << 32}, None),  # room for more partitions than usual
+]
+
+
+@pytest.mark.parametrize(("rows", "head", "gaps"), GAPS)
+def test_a_sound_gpt_table_is_known_without_parted(
+    rows: list[tuple[int, int]], head: dict[int, int], gaps: list[tuple[int, int]] | None
+) -> None:
+    host = grown("gpt", rows, 1, head)
+    device = block.find(host, "/dev/sdb")
+    assert device
+    found = partitions.look(host, device)
+    asked = [line for line in host.asked if line.startswith("parted")]
+    assert (found and [*found.free], bool(asked)) == (gaps, gaps is None)
+
+
 @pytest.mark.parametrize(("label", "rows", "number", "head", "end"), GROWTHS)
 def test_what_a_partition_can_grow_to(
     label: str, rows: list[tuple[int, int]], number: int, head: dict[int, int], end: int | None

@@ -48,6 +48,10 @@ _FLAGS = {"linux-lvm": "lvm", "linux-raid": "raid"}
 _FS_TYPES = {"fat16": "fat16", "fat32": "fat32", "linux-swap": "linux-swap"}
 
 
+_SIGNATURE = int.from_bytes(b"EFI PART", "little")  # of a gpt header
+_ENTRIES = 128  # partitions that a gpt table has room for, unless somebody chose otherwise
+_OF_ENTRIES = 16384  # bytes for so many
+
 FIRST_LOGICAL = 5
 # sfdisk reads no more (MAXIMUM_PARTS in libfdisk/src/dos.c), and where it writes, others are lost;
 # parted tells the kernel of 64 (MAX_TOTAL_PART in libparted/labels/dos.c).
@@ -158,10 +162,9 @@ def _growth(host: Reader, disk: Device, device: Device, least: int) -> Growth | 
     Asked without parted, which would have udev make the nodes of the disk anew.  A partition inside
     an extended one is not grown, nor one that the kernel knows otherwise than the table has it.
     """
-    told = host.ask("sfdisk", "--json", disk.path, nothing="recognized partition table")
-    if not told:
+    table = _listed(host, disk)
+    if table is None:
         return None
-    table = _listed(host, disk, json.loads(told)["partitiontable"])
     part = next((part for part in table.parts if part.number == device.partition), None)
     plain = table.label == "gpt" or (table.label == "dos" and device.partition < FIRST_LOGICAL)
     start = _start(host, device)
@@ -199,31 +202,75 @@ def _fault(host: Reader, disk: Device) -> str:
     return " ".join(line for line in lines if line and not re.fullmatch(_GROWN, line))
 
 
-def _listed(host: Reader, disk: Device, told: t.Mapping[str, t.Any]) -> Table:
-    """A table as sfdisk tells it, without the gaps and the types."""
-    sector = block.sector(host, disk)
+def _listed(host: Reader, disk: Device) -> Table | None:
+    """A table of a kind that sfdisk knows as it tells it, without the gaps."""
+    text = host.ask("sfdisk", "--json", disk.path, nothing="recognized partition table")
+    told = json.loads(text)["partitiontable"] if text else {}
+    label, sector = told.get("label"), block.sector(host, disk)
+    if label not in TYPED:
+        return None
+    known = _formats(label)
     parts = [
-        Part(int(re.sub(r".*\D", "", row["node"])), row["start"] * sector, end * sector)
+        Part(
+            int(re.sub(r".*\D", "", row["node"])),
+            row["start"] * sector,
+            (row["start"] + row["size"]) * sector,
+            known.get(row.get("type", ""), "none"),
+            row.get("name", ""),
+        )
         for row in told.get("partitions", ())
-        for end in [row["start"] + row["size"]]
     ]
-    table = Table(told["label"], sector, tuple(parts), ())
-    if table.label == "gpt":
+    table = Table(label, sector, tuple(parts), ())
+    if label == "gpt":
         return _gpt(host, disk, table)
     return replace(table, last=min(disk.size, sector << 32), most=_MOST_DOS)
 
 
+def _formats(label: str) -> dict[str, str]:
+    """What libvirt calls the types of a table, by their own names."""
+    return {word: format for format, words in _TYPES[label].items() for word in words}
+
+
 def look(host: Reader, device: Device) -> Table | None:
-    """The table on a device; ``None`` where parted knows none there."""
+    """The table on a device; ``None`` where nobody knows one there.
+
+    Of a sound gpt table all is known without parted.  That opens a disk as if to write to it, so
+    that udev has the nodes of all partitions made anew, and what belongs to something larger is
+    joined to it.
+    """
+    table = _listed(host, device)
+    free = _unused(host, device, table) if table and table.label == "gpt" else None
+    if table and free is not None:
+        return replace(table, free=free)
+    return _asked(host, device)
+
+
+def _unused(host: Reader, device: Device, table: Table) -> tuple[tuple[int, int], ...] | None:
+    """The gaps in a gpt table as parted has them; ``None`` where it may find fault with it.
+
+    At either end it keeps clear of the header and the entries only, wherever partitions may begin.
+    """
+    if (host.integer(device.path, table.sector), table.most) != (_SIGNATURE, _ENTRIES):
+        return None
+    place, last = 2 * table.sector + _OF_ENTRIES, device.size - table.sector - _OF_ENTRIES
+    found = []
+    for part in sorted(table.parts, key=lambda part: part.start):
+        if not place <= part.start < part.end <= last:
+            return None
+        found.append((place, part.start))
+        place = part.end
+    return tuple(gap for gap in [*found, (place, last)] if gap[0] < gap[1])
+
+
+def _asked(host: Reader, device: Device) -> Table | None:
+    """The table as parted tells it."""
     argv = ("parted", "--machine", "--script", device.path, "unit", "B", "print", "free")
     table = parse(host.ask(*argv, nothing="unrecognised disk label"))
-    # parted opens a disk as if to write to it, so that udev has the nodes of its partitions made
-    # anew; until it is done they have other permissions.
-    host.ask("udevadm", "settle")
+    host.ask("udevadm", "settle")  # until then the nodes have other permissions
     if table is None or table.label not in TYPED:
         return table
     types = _types(host.ask("sfdisk", "--json", device.path))
-    known = {word: format for format, words in _TYPES[table.label].items() for word in words}
+    known = _formats(table.label)
     parts = (
         replace(part, format=known.get(types.get(part.start // table.sector, ""), "none"))
         for part in table.parts
@@ -239,8 +286,7 @@ def fresh(device: Device, label: str, sector: int) -> Table | None:
     """
     if label != "gpt":
         return None
-    entries = 16384
-    first, last = 2 * sector + entries, device.size - sector - entries
+    first, last = 2 * sector + _OF_ENTRIES, device.size - sector - _OF_ENTRIES
     return Table(label, sector, (), ((first, last),), first, last)
 
 
