@@ -56,10 +56,11 @@ class Contents:
             circle = " from ".join([*self.under_way, wish.name])
             raise Refused(f"Nothing was changed: a circle of volumes: {circle}. Break it.")
         self.under_way.append(wish.name)
-        full = replace(wish, content=self._source(wish, origin) if origin else None)
+        full = wish
         if wish.below and isinstance(self.volumes, Files):
             found = self._backing(wish, wish.below, self.volumes.path)
             full = replace(full, target=replace(wish.target, backing=found))
+        full = replace(full, content=self._source(full, origin) if origin else None)
         self.under_way.pop()
         if wish.name:
             self.found[wish.name] = full
@@ -124,7 +125,7 @@ class Contents:
 
     def _source(self, wish: Wanted, origin: Origin) -> Source:
         if not origin.volume:
-            return content.found(self.host, origin, wish.name)
+            return content.found(self.host, origin, wish.name, bool(wish.target.backing))
         if origin.pool:
             volumes, seen = self.find(origin.pool)
             source = self._there(wish, origin, volumes, seen)
@@ -137,6 +138,7 @@ class Contents:
             )
         if other and origin.volume not in self.seen:
             other = self.of(other)
+            backing.cloned_anew(wish, other)
             return self.volumes.made(other, _capacity(other))
         return self._there(wish, origin, self.volumes, self.seen)
 
@@ -148,7 +150,7 @@ class Contents:
                 f"Nothing was changed: volume {wish.name} is to be cloned from {origin.shown}, "
                 "which is not there. Correct clone_from, or make it first."
             )
-        return volumes.source(seen[origin.volume])
+        return volumes.source(backing.cloned(wish, seen[origin.volume]))
 
 
 def unforeseen(wanted: t.Sequence[Wanted]) -> t.Iterator[str]:

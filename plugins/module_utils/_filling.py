@@ -66,6 +66,8 @@ class Filler:
             source = self._opened(stack)
             if wanted.copies(source.format, source.capacity):
                 self._copied(source, target)
+                if wanted.rebase:
+                    self._tool(wanted.rebase, {HERE: path}, 0, lambda: 0)
                 self._lengthened(source, target, path)
             else:
                 self._convertible(source)

@@ -59,9 +59,21 @@ def faults(params: Params) -> t.Iterator[str]:
     yield from _largest_faults(params, format)
     if isinstance(params.get("backing"), dict):
         for key in ("clone_from", "source"):
-            if params.get(key) is not None:
-                yield f"backing: an image is either based on another, or filled from {key}"
+            yield from _copy_faults(params, key, params.get(key))
         yield from _backing_faults(params["backing"], params.get("name"))
+
+
+def _copy_faults(params: Params, key: str, origin: t.Any) -> t.Iterator[str]:
+    """An image that is based on another one is copied as it is."""
+    if not isinstance(origin, dict):
+        return
+    for word in ("compat", "cluster_size", "features", "preallocation", "nocow", "encryption"):
+        if params.get(word):
+            yield f"{word}: does not go with both backing and {key}, which copy an image as it is"
+    if origin.get("sync"):
+        yield f"{key}: sync does not go with backing"
+    if origin.get("format") in PLAIN:
+        yield f"{key}: a raw disk is based on nothing, so leave backing or its format out"
 
 
 def _format_faults(params: Params, format: str) -> t.Iterator[str]:

@@ -179,9 +179,10 @@ class Filling:
 
     ``read`` tells from the first bytes of a source its format and capacity, and raises `Refused`
     where it must not be used.  ``format`` is that of the volume, "" where it is the source's, and
-    ``capacity`` 0 likewise.  Where ``alike`` a source of that format is copied as it is, and then
-    resized with ``grow``; else it is converted with ``convert`` into what ``make`` has made, which
-    the passphrase ``key`` opens.  Where ``blank`` zeros are there already, and take no space.
+    ``capacity`` 0 likewise.  Where ``alike`` a source of that format is copied as it is, based with
+    ``rebase`` on what the task says, and resized with ``grow``; else it is converted with
+    ``convert`` into what ``make`` has made, which the passphrase ``key`` opens.  Where ``blank``
+    zeros are there already, and take no space.
     """
 
     name: str
@@ -193,6 +194,7 @@ class Filling:
     alike: bool = True
     reflink: str = "never"
     make: tuple[str, ...] = ()
+    rebase: tuple[str, ...] = ()
     grow: tuple[str, ...] = ()
     convert: tuple[str, ...] = ()
     key: str = field(default="", repr=False)

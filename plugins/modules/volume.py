@@ -126,6 +126,9 @@ options:
       - What others are based on is not removed and not shrunk, nor may it be written to, or they are spoilt.
       - All that it is based on itself has to be there. What an image is based on is never changed. Another one than is wanted is an
         error.
+      - With O(clone_from) or O(source) a new image is a copy of one that is based on this already, as it is, and only a larger
+        O(capacity) is applied. Of a volume it has to be the very same file. What the image of a O(source) calls it is not looked at,
+        so that it can be another path on this host.
     type: dict
     suboptions:
       volume:
@@ -154,7 +157,8 @@ options:
         larger one is really applied.
       - The other volume is there, or made in the same list of M(poolwright.storage.volumes), in any order. Its pool is active, and
         nobody can write to it, so a guest that has it open is stopped before. Who only reads it is not in the way.
-      - An image that names other files is refused, because it could make the host read what is not the guest's.
+      - An image that names other files is refused, because it could make the host read what is not the guest's. One that is based on
+        another is copied where O(backing) says on which.
     type: dict
     suboptions:
       volume:

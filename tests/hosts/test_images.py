@@ -132,6 +132,9 @@ def test_formats(images: Driven) -> None:
     )
 
 
+LOWER = {"backing": {"volume": "bottom", "pool": "images", "format": "raw"}}
+
+
 @on_one_host
 def test_backing(images: Driven) -> None:
     host = images
@@ -157,6 +160,22 @@ def test_backing(images: Driven) -> None:
         sh("qemu-io -f qcow2 -c 'read -P 7 0 64k' /srv/other/over | grep -o 'verification failed'"),
     )
     qemu_agrees(host)
+    clones = [
+        {**said, "name": "clone", "capacity": "4M", "clone_from": {"volume": "over"}},
+        {**said, "name": "copy", "source": {"path": "/srv/other/over"}},
+    ]
+    four(
+        host,
+        # What hides something of what it is based on, with data and with zeros
+        sh(
+            "qemu-io -f qcow2 -c 'write -P 9 1M 64k' -c 'write -z 0 64k' /srv/other/over >/dev/null"
+        ),
+        task("volumes", pool="other", volumes=clones),
+    )
+    same = "for n in clone copy; do qemu-img compare /srv/other/over /srv/other/$n; done"
+    assert host.sh(same).count("Images are identical") == 2
+    chains = [each["backing_chain"] for each in told(host, "other").values()]
+    assert [chain[0]["path"] for chain in chains].count(f"{HOME}/top") == 3
     assert [link["path"] for link in told(host, "other")["over"]["backing_chain"]] == [
         *(f"{HOME}/{name}" for name in ("top", "middle", "bottom")),
     ]
@@ -164,6 +183,10 @@ def test_backing(images: Driven) -> None:
     refused(
         host,
         (task("volumes", pool="other", volumes=[{**other, "name": "new"}]), "format in backing"),
+        (
+            task("volumes", pool="other", volumes=[{**clones[0], "name": "new", **LOWER}]),
+            f"which is based on {HOME}/top, and backing says {HOME}/bottom (raw)",
+        ),
         (volumes({"name": "bottom", **gone}, allow=["delete"]), "middle is based on it"),
         (volumes({"name": "top", **gone}, allow=["delete"]), "/srv/other/over is based on"),
         (volumes({"name": "bottom", "capacity": "1M"}, allow=["shrink"]), "middle is based on it"),

@@ -88,6 +88,7 @@ def _command(filling: Filling, made: str) -> str:
             where = f"if={files.quoted(source.path)} of={target} skip={source.start}B"
             copy = f"dd {where} count={source.count}B conv=sparse"
         words = [f"{flow} >{target}" if flow else copy]
+        words += [_words(filling.rebase, {HERE: made})] if filling.rebase else []
         words += _grown(filling, made)
         return " && ".join(words)
     words = [f"{flow} >SPOOL"] if flow else []

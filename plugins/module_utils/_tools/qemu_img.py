@@ -401,6 +401,17 @@ def converting_on(blank: bool) -> tuple[str, ...]:
     return (*_CONVERT, *zeros, "--target-image-opts", source, target)
 
 
+def rebasing(backing: Backing) -> tuple[str, ...]:
+    """The command that writes into an image that has been copied what it is based on.
+
+    Neither that nor what it named before is opened.
+    """
+    below, format = backing.path, "qcow2"
+    # -- this forces nothing: -F is the format of what it is based on
+    words = ("-f", format, "-b", below, "-F", backing.format)
+    return ("qemu-img", "rebase", "-q", "-u", *words, HERE)
+
+
 def growing(format: str) -> tuple[str, ...]:
     """The command that grows an image that has just been copied; none where that cannot be."""
     return ("qemu-img", "resize", "-q", "-f", format, HERE, SIZE) if format in GROWN else ()

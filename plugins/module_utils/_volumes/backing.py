@@ -11,6 +11,8 @@ needs no other file, or where the task says that, too.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .._host import Reader
 from .._model import PLAIN, Backing, Refused, Volume
 from .._size import round_up
@@ -83,6 +85,21 @@ def on_new(wish: Wanted, below: Below, base: Wanted, folder: str) -> Backing:
     return Backing(path, _plain(format), round_up(capacity, 512))
 
 
+def cloned(wish: Wanted, there: Volume) -> Volume:
+    """A volume that is cloned with what it is based on, where the task says what that is."""
+    base = wish.target.backing
+    if base and not qemu_img.is_on(there, base):
+        raise _other_base(wish.name, there.name, there.backing_path, base)
+    return replace(there, strange="") if base and "data_file" not in there.features else there
+
+
+def cloned_anew(wish: Wanted, other: Wanted) -> None:
+    """Raises `Refused` where a clone of what the same task makes would be based on another file."""
+    base, own = wish.target.backing, other.target.backing
+    if base and (own is None or (own.path, own.format) != (base.path, base.format)):
+        raise _other_base(wish.name, other.name, own.path if own else "", base)
+
+
 def resized(backing: Backing, base: Wanted) -> Backing:
     """What is known of a volume that the same task grows or shrinks before."""
     capacity = base.capacity.bytes if base.capacity else backing.capacity
@@ -119,6 +136,14 @@ def _other(name: str, path: str, seen: str, said: str) -> Refused:
     return Refused(
         f"Nothing was changed: volume {name} is to be based on {path}, which is {seen}, and its "
         f"backing says {said}. Correct format in backing."
+    )
+
+
+def _other_base(name: str, source: str, own: str, base: Backing) -> Refused:
+    return Refused(
+        f"Nothing was changed: volume {name} is to be cloned from {source}, which is based on "
+        f"{files.shown(own) or 'nothing'}, and backing says {base.path} ({base.format}). Correct "
+        "backing, or leave it out."
     )
 
 

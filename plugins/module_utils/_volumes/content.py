@@ -44,10 +44,11 @@ class Origin:
         return f"volume {self.volume}{pool}" if self.volume else self.path or self.url
 
 
-def understood(shown: str, said: str, header: bytes) -> tuple[str, int]:
+def understood(shown: str, said: str, based: bool, header: bytes) -> tuple[str, int]:
     """The format and the capacity of what begins so; raises `Refused` where it names files.
 
-    What is ``said`` to be raw is, whatever its first bytes are.
+    What is ``said`` to be raw is, whatever its first bytes are.  Where the task says what it is
+    ``based`` on, that is all that it may name, and nobody follows the name.
     """
     if said in PLAIN:
         return said, 0
@@ -59,7 +60,12 @@ def understood(shown: str, said: str, header: bytes) -> tuple[str, int]:
             "format of source, or leave it out."
         )
     why = qemu_img.strange(header, image)
-    if why:
+    if based and (image.format, bool(image.backing_path)) != ("qcow2", True):
+        raise Refused(
+            f"Nothing was changed: {shown} is no qcow2 image that is based on another, and "
+            "backing says that it is. Leave backing out."
+        )
+    if why and not (based and "data_file" not in image.features):
         raise Refused(refusal(shown, image.format, why))
     return image.format, image.capacity or 0
 
@@ -68,13 +74,17 @@ def refusal(shown: str, format: str, why: str) -> str:
     """What is told of an image that needs other files."""
     return (
         f"Nothing was changed: {shown} is a {format} image that {why}. An image must not make this "
-        "host read other files. Make one without that of it (qemu-img convert), or, if it is a raw "
-        "disk in which a guest wrote that, name its path in source, with format: raw."
+        "host read other files. Say with backing what it is based on, or make one without that of "
+        "it (qemu-img convert), or, if it is a raw disk in which a guest wrote that, name its path "
+        "in source, with format: raw."
     )
 
 
-def found(host: Reader, origin: Origin, name: str) -> Source:
-    """What a path leads to, or all that is known of what has to be fetched or sent."""
+def found(host: Reader, origin: Origin, name: str, based: bool) -> Source:
+    """What a path leads to, or all that is known of what has to be fetched or sent.
+
+    It may be ``based`` on what the task says.
+    """
     packed = "auto" if origin.unpack else ""
     if origin.upload:
         place = host.file(origin.path.rpartition("/")[0]) if origin.path else None
@@ -93,10 +103,10 @@ def found(host: Reader, origin: Origin, name: str) -> Source:
             "Correct source."
         )
     thing = block.find(host, path) if node.kind == "block" else file
-    return _read(host, origin, Source(path, path, thing, checksum=origin.checksum))
+    return _read(host, origin, based, Source(path, path, thing, checksum=origin.checksum))
 
 
-def _read(host: Reader, origin: Origin, source: Source) -> Source:
+def _read(host: Reader, origin: Origin, based: bool, source: Source) -> Source:
     """The same, with what the first bytes tell."""
     head = host.head(source.path, origin.unpack)
     if head.packed == "zstd" and not host.has("zstd"):
@@ -104,7 +114,7 @@ def _read(host: Reader, origin: Origin, source: Source) -> Source:
             f"Nothing was changed: {source.path} is compressed, and this host has no zstd to "
             "unpack it. Install zstd (as Debian calls it)."
         )
-    format, capacity = understood(source.path, origin.format, head.header)
+    format, capacity = understood(source.path, origin.format, based, head.header)
     return replace(
         source,
         packed=head.packed,
@@ -155,10 +165,13 @@ def unknown(wanted_name: str, source: Source | None, capacity: Size | None) -> t
 
 def onto(name: str, source: Source, said: str, capacity: int, blank: bool = False) -> Filling:
     """How a volume that is a device is filled; a thin one is ``blank``."""
-    facts = {"format": "raw", "capacity": capacity, "blank": blank}
+    facts: dict[str, t.Any] = {"format": "raw", "capacity": capacity, "blank": blank}
     return filling(name, source, said, convert=qemu_img.converting_on(blank), **facts)
 
 
-def filling(name: str, source: Source, said: str, **more: t.Any) -> Filling:
-    """How a volume is filled from a source, which is ``said`` to have a format."""
-    return Filling(name, source, functools.partial(understood, source.shown, said), **more)
+def filling(name: str, source: Source, said: str, based: bool = False, **more: t.Any) -> Filling:
+    """How a volume is filled from a source, which is ``said`` to have a format.
+
+    It may be ``based`` on what the task says.
+    """
+    return Filling(name, source, functools.partial(understood, source.shown, said, based), **more)

@@ -282,7 +282,7 @@ class Files(base.Volumes):
         if own:
             format = self._encrypted(wanted, format)
         kind = "luks" if own and format == "raw" else format
-        made = bool(own) or format in qemu_img.MADE
+        backing, made = target.backing, bool(own) or format in qemu_img.MADE
         how = content.filling(
             name,
             source,
@@ -290,18 +290,21 @@ class Files(base.Volumes):
             format=format,
             capacity=capacity,
             allocation=allocation,
-            alike=target == Target(),
+            based=bool(backing),
+            alike=replace(target, backing=None) == Target(),
             reflink=origin.reflink,
             make=(*qemu_img.creating(kind, 0, target, own), SIZE) if made else (),
+            rebase=qemu_img.rebasing(backing) if backing else (),
             grow=qemu_img.growing(format or "qcow2"),
             convert=qemu_img.converting(format, own),
             key=own.passphrase if own else "",
         )
-        if not how.copies(source.format or format, source.capacity):
+        if backing or not how.copies(source.format or format, source.capacity):
             self._has_tool(name)
         words = ["make", "encrypted" if own else "", format, "volume", name]
         size = f"of {show(capacity)}" if capacity else ""
-        text = " ".join(filter(None, [*words, size, "from", source.shown]))
+        below = f"on {backing.path}" if backing else ""
+        text = " ".join(filter(None, [*words, size, "from", source.shown, below]))
         return filling.file(self._place(), how, text)
 
     def overwrite(self, wanted: base.Wanted, content: Source, seen: Volume, capacity: int) -> Steps:
