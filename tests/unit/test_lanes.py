@@ -34,7 +34,7 @@ LONG = 10  # seconds that no test lasts
 
 
 def test_so_many_at_once_and_no_more() -> None:
-    lanes, gates, at_work = Lanes(2), [threading.Event() for _ in range(4)], [0]
+    lanes, gates, at_work = Lanes(2), [threading.Event() for _number in range(4)], [0]
     most: list[int] = []
 
     def work(number: int) -> None:
