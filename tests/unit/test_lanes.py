@@ -159,6 +159,24 @@ def test_what_is_done_stays_and_the_rest_leaves_nothing(place: File) -> None:
     assert os.listdir(place.path) == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("source", "rebase", "apart"),
+    [
+        (Source("a", url="https://server/a"), (), True),
+        (Source("a", url="https://server/a"), ("qemu-img",), False),  # on what may be made before
+        (Source("a", "/a", File("/a", 1, 2)), (), False),
+        (Source("a", "/a", File("/a", 1, 2), packed="xz"), (), True),
+        (Source("a", "/a", place=File("/", 1, 2), packed="xz"), (), False),  # made before
+        (Source("a", "/a", place=File("/", 1, 2), packed="auto", upload="a"), (), True),
+    ],
+)
+def test_what_can_be_filled_early(
+    place: File, source: Source, rebase: tuple[str, ...], apart: bool
+) -> None:
+    how = Filling("a", source, lambda _begin: ("raw", 0), rebase=rebase)
+    assert filling.file(place, how, "make a").apart == apart
+
+
 def test_one_step_between_others_waits(place: File) -> None:
     """What may be in the way of a step is done before, so that the second server waits alone."""
     between = call("make it", "mkdir", f"{place.path}/folder", "0700", -1, -1)

@@ -20,13 +20,15 @@ def file(place: File, filling: Filling, text: str) -> Action:
     """Makes a file with the content that a volume is to have.
 
     Several at once are faster where they wait for servers, or for a processor that unpacks.  Those
-    that are read from one disk and written to another are not.
+    that are read from one disk and written to another are not, and what one is based on may be made
+    by a step before.
     """
     command = _command(filling, files.making(place))
     args, source = (place, filling.name, filling), filling.source
     packed = source.packed and (source.thing or source.upload)
-    facts: dict[str, t.Any] = {"claims": reading(source), "apart": bool(source.url or packed)}
-    return call(text, "fill_file", *args, command=command, **facts)
+    apart = bool(source.url or packed) and not filling.rebase
+    claims = reading(source)
+    return call(text, "fill_file", *args, command=command, claims=claims, apart=apart)
 
 
 def device(
