@@ -73,7 +73,8 @@ options:
       - The format of a volume never changes. Another one than it has is an error.
       - A file does not tell whether it is an image, or a raw disk into which a guest wrote the header of one. V(raw) says that
         it is a raw disk, whatever its content. An image is resized only if its format is given. C(qemu-img) grows V(qcow2) and
-        V(qed) images and shrinks V(qcow2) ones, and no others.
+        V(qed) images and shrinks V(qcow2) ones, and no others. So V(qcow), V(vmdk), V(vpc) and V(vdi) images are copied into larger
+        ones, which takes as much space as they have once more meanwhile.
       - A directory has no size. It goes if it is empty, and with O(allow=delete) with all that is in it.
       - A logical volume has no format. That of a partition is its type, one of V(none), V(linux), V(fat16), V(fat32), V(linux-swap),
         V(linux-lvm), V(linux-raid) and, with a dos table, V(extended).

@@ -674,6 +674,8 @@ def _header(said: t.Mapping[str, t.Any]) -> bytes:
         return struct.pack(">6sH32s32s32sII", *words).ljust(208, b"\0") + slots
     if said.get("format") == "qed":
         return struct.pack("<4sI40xQ", b"QED\0", 65536, said["capacity"]).ljust(512, b"\0")
+    if said.get("format") == "qcow":
+        return struct.pack(">4sI16xQ", b"QFI\xfb", 1, said["capacity"]).ljust(512, b"\0")
     if said.get("format") != "qcow2":
         return str(said.get("header", "")).encode()
     return _qcow2_header(said)

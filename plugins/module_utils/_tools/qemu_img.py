@@ -25,6 +25,7 @@ from . import files, luks
 MADE = ("qcow2", "qcow", "qed", "vmdk", "vpc", "vdi")
 GROWN = ("qcow2", "qed")
 SHRUNK = ("qcow2",)
+COPIED = ("qcow", "vmdk", "vpc", "vdi")  # into a larger one, because it gives these no other size
 # A source of such a format, without what it is based on.
 _ALONE = f'{{"driver":"{FORMAT}","file.filename":"{FROM}","backing":null}}'
 _CLUSTER = 1 << 16  # their size without a word

@@ -235,7 +235,8 @@ class Files(base.Volumes):
         return 0 if shared else min(source.allocation, capacity or source.allocation)
 
     def more(self, wanted: base.Wanted, there: Volume, capacity: int, allocation: int) -> int:
-        return max(0, allocation - there.allocation)
+        copied = there.format in qemu_img.COPIED and capacity > there.capacity
+        return there.allocation if copied else max(0, allocation - there.allocation)
 
     def create(self, wanted: base.Wanted, capacity: int, allocation: int) -> Steps:
         """Made aside, filled where it is to have content, and then given its name."""
@@ -409,7 +410,8 @@ class Files(base.Volumes):
     def resizable(self, seen: Volume, capacity: int) -> None:
         _has_size(seen)
         shrink = capacity < seen.capacity
-        able = (*PLAIN, *(qemu_img.SHRUNK if shrink else qemu_img.GROWN))
+        grown = (*qemu_img.GROWN, *qemu_img.COPIED)
+        able = (*PLAIN, *(qemu_img.SHRUNK if shrink else grown))
         own = seen.encryption
         if own and seen.format != "raw" and not own.passphrase:
             raise Refused(
@@ -444,6 +446,9 @@ class Files(base.Volumes):
             )
 
     def resize(self, seen: Volume, capacity: int) -> Steps:
+        if seen.format in qemu_img.COPIED:
+            yield from self._copy_larger(seen, capacity)
+            return
         shrink = capacity < seen.capacity
         text = f"{'shrink' if shrink else 'grow'} volume {seen.name} from {show(seen.capacity)} to "
         text += show(capacity)
@@ -469,6 +474,25 @@ class Files(base.Volumes):
         else:
             self._has_tool(seen.name)
             yield qemu_img.resize(text, place, seen, capacity, risk=risk, claims=claims)
+
+    def _copy_larger(self, seen: Volume, capacity: int) -> Steps:
+        """Makes a larger image with the same content, that gets the place of the old one."""
+        self._has_tool(seen.name)
+        self._known(seen, "replaced")
+        how = content.filling(
+            seen.name,
+            self.source(seen),
+            seen.format,
+            format=seen.format,
+            capacity=capacity,
+            alike=False,
+            make=(*qemu_img.creating(seen.format, 0, Target()), SIZE),
+            convert=qemu_img.converting(seen.format),
+        )
+        text = f"copy volume {seen.name} of {show(seen.capacity)} into one of {show(capacity)}"
+        yield filling.file(self._place(), how, text)
+        may, file = replace(seen.permissions, label=""), t.cast(File, seen.file)
+        yield files.replace(self._place(), file, may, "")
 
     def allocate(self, seen: Volume, allocation: int) -> Steps:
         # A file system may count some more or fewer blocks than it was asked for.
