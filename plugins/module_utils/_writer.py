@@ -81,6 +81,7 @@ class Writer(Reader):
         self._fetching = threading.Lock()
         self._tally = tally or Tally()
         self._making: dict[str, _inside.Making] = {}
+        self._beginning = threading.Lock()
         self._lanes = Lanes(min(_LANES, len(os.sched_getaffinity(0))))
         self._claims: tuple[Claim, ...] = ()
         self._ends: dict[str, str] = {}  # of devices, after the last step of ours on each
@@ -105,7 +106,8 @@ class Writer(Reader):
 
     def abandon(self) -> None:
         """Leaves nothing of files that are unfinished."""
-        self._lanes.abandon()
+        with self._beginning:
+            self._lanes.abandon()
         for making in list(self._making.values()):
             making.forget()
 
@@ -514,7 +516,9 @@ class Writer(Reader):
     def _new(self, place: File, name: str) -> t.Iterator[_inside.Making]:
         path = f"{place.path}/{name}"
         with self._looking(path):
-            self._making[path] = making = _inside.Making(place, self.maker())
+            with self._beginning:
+                self._lanes.check()
+                self._making[path] = making = _inside.Making(place, self.maker())
             try:
                 yield making
             except BaseException:

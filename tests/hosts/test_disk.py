@@ -228,6 +228,7 @@ OLD_GROUP = f"""set -e
 """
 NO_GROUP = '  Volume group "old" not found\n  Cannot process volume group old\n'
 SUM = f"sha256sum < $(readlink -f {blank(0)})2"
+QUIET = "udevadm settle; systemctl list-jobs | grep -q '^No jobs'"
 
 
 @on_one_host
@@ -236,11 +237,14 @@ def test_a_new_partition_is_blank(each_host: Driven) -> None:
     host = each_host
     host.sh(OLD_GROUP)
     host.sh(f"parted -s {blank(0)} mkpart a 1MiB 101MiB")
-    host.until("test -b /dev/old/precious")  # as it would
-    host.sh(f"vgchange -qan old; udevadm settle; parted -s {blank(0)} rm 1; udevadm settle")
+    host.until(f"{QUIET} && test -b /dev/old/precious")  # as it would
+    host.sh(f"vgchange -qan old && parted -s {blank(0)} rm 1", check=False)
+    # What parted does to the disk can wake it up once more.
+    forget = f"vgchange -qan old; partx --delete --nr 1 {blank(0)}; udevadm settle"
+    host.until(f"{forget}; ! test -b {blank(0)}-part1")
     before, n = host.sh(SUM), kernel_name(host, blank(0))
     host.tasks(task("pool_disk", **DATA), volumes(row(f"{n}1", "100M")))
-    host.until("udevadm settle; systemctl list-jobs | grep -q '^No jobs'")
+    host.until(QUIET)
     assert host.sh("lvs --noheadings old 2>&1; ls /dev/old", check=False) == NO_GROUP
     assert (
         host.sh(f"wipefs --no-act /dev/{n}1; head -c 8M /dev/{n}1 | tr -d '\\0' | wc -c") == "0\n"

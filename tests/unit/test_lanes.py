@@ -177,6 +177,14 @@ def test_what_can_be_filled_early(
     assert filling.file(place, how, "make a").apart == apart
 
 
+def test_nothing_is_begun_any_more_once_it_is_abandoned(place: File) -> None:
+    late = writer(Server(1))
+    late.abandon()
+    with pytest.raises(Abandoned):
+        late.make_file(place, "a", 1, 0)
+    assert os.listdir(place.path) == []
+
+
 def test_one_step_between_others_waits(place: File) -> None:
     """What may be in the way of a step is done before, so that the second server waits alone."""
     between = call("make it", "mkdir", f"{place.path}/folder", "0700", -1, -1)
