@@ -28,8 +28,8 @@ class Lanes:
         self._abandoned = False
 
     def offer(self, works: t.Mapping[str, Work]) -> None:
-        """Takes what may be done from now on, in place of what was offered before."""
-        self._offered = {name: works[name] for name in works if name not in self._begun}
+        """Takes what may be done from now on."""
+        self._offered = dict(works)
         self._go_on()
 
     def _go_on(self) -> None:
@@ -53,6 +53,7 @@ class Lanes:
         del self._begun[name]
         if lane.error:
             raise lane.error
+        self._go_on()
         return True
 
     def abandon(self) -> None:

@@ -181,11 +181,13 @@ def apply(plan: t.Sequence[Action], writer: Writer) -> None:
 
 
 def _apply(plan: t.Sequence[Action], writer: Writer) -> None:
-    number = 0
+    number = offered = 0
     for step in _steps(plan):
         before, behind, begun = plan[:number], plan[number + len(step) :], False
-        apart = itertools.takewhile(lambda action: action.apart, plan[number:])
-        writer.offer([(action.verb, action.args, action.claims) for action in apart])
+        if step[0].apart and number >= offered:  # all of a row of such, once
+            apart = [*itertools.takewhile(lambda action: action.apart, plan[number:])]
+            writer.offer([(action.verb, action.args, action.claims) for action in apart])
+            offered = number + len(apart)
         try:
             with writer.holding(tuple(dict.fromkeys(c for each in step for c in each.claims))):
                 begun = True
