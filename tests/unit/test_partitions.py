@@ -159,7 +159,7 @@ def grown(
     """A host with a table, of whose partitions the kernel knows one and those of ``more``."""
     unit = MIB // 512
     told = [
-        {"node": f"/dev/sdb{n}", "start": start * unit, "size": (stop - start) * unit}
+        {"node": f"/dev/sdb{n}", "start": start * unit, "size": (stop - start) * unit, "type": "x"}
         for n, (start, stop) in enumerate(rows, 1)
         if stop
     ]
@@ -218,6 +218,19 @@ def test_a_sound_gpt_table_is_known_without_parted(
     found = partitions.look(host, device)
     asked = [line for line in host.asked if line.startswith("parted")]
     assert (found and [*found.free], bool(asked)) == (gaps, gaps is None)
+
+
+def test_a_table_that_only_parted_knows_is_an_error() -> None:
+    """sfdisk tells the types, and not having heard them is not that there are none."""
+    part = "1:1048576B:2097151B:1048576B:::;\n"
+    table = f"BYT;\n/dev/sdb:2147483648B:scsi:512:512:msdos:x:;\n{part}"
+    none = {"code": 1, "errors": "sfdisk: /dev/sdb: does not contain a recognized partition table"}
+    disks = {"/dev/sdb": {"number": "8:16", "table": table}}
+    host = FakeHost({"disks": disks, "commands": {"sfdisk": none}})
+    device = block.find(host, "/dev/sdb")
+    assert device
+    with pytest.raises(HostError, match="/dev/sdb: parted knows a dos table there, and sfdisk no"):
+        partitions.look(host, device)
 
 
 @pytest.mark.parametrize(("label", "rows", "number", "head", "end"), GROWTHS)

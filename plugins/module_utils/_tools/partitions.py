@@ -162,7 +162,7 @@ def _growth(host: Reader, disk: Device, device: Device, least: int) -> Growth | 
     Asked without parted, which would have udev make the nodes of the disk anew.  A partition inside
     an extended one is not grown, nor one that the kernel knows otherwise than the table has it.
     """
-    table = _listed(host, disk)
+    table = _listed(host, disk, _told(host, disk))
     if table is None:
         return None
     part = next((part for part in table.parts if part.number == device.partition), None)
@@ -202,21 +202,27 @@ def _fault(host: Reader, disk: Device) -> str:
     return " ".join(line for line in lines if line and not re.fullmatch(_GROWN, line))
 
 
-def _listed(host: Reader, disk: Device) -> Table | None:
-    """A table of a kind that sfdisk knows as it tells it, without the gaps."""
+_Told = t.Mapping[str, t.Any]
+
+
+def _told(host: Reader, disk: Device) -> _Told:
+    """What sfdisk tells of a table; nothing where it knows none on the disk."""
     text = host.ask("sfdisk", "--json", disk.path, nothing="recognized partition table")
-    told = json.loads(text)["partitiontable"] if text else {}
+    found: _Told = json.loads(text)["partitiontable"] if text else {}
+    return found
+
+
+def _listed(host: Reader, disk: Device, told: _Told) -> Table | None:
+    """A table of a kind that sfdisk knows as it tells it, without the gaps and the types."""
     label, sector = told.get("label"), block.sector(host, disk)
     if label not in TYPED:
         return None
-    known = _formats(label)
     parts = [
         Part(
             int(re.sub(r".*\D", "", row["node"])),
             row["start"] * sector,
             (row["start"] + row["size"]) * sector,
-            known.get(row.get("type", ""), "none"),
-            row.get("name", ""),
+            label=row.get("name", ""),
         )
         for row in told.get("partitions", ())
     ]
@@ -226,9 +232,15 @@ def _listed(host: Reader, disk: Device) -> Table | None:
     return replace(table, last=min(disk.size, sector << 32), most=_MOST_DOS)
 
 
-def _formats(label: str) -> dict[str, str]:
-    """What libvirt calls the types of a table, by their own names."""
-    return {word: format for format, words in _TYPES[label].items() for word in words}
+def _typed(table: Table, told: _Told) -> Table:
+    """The same, with the types that sfdisk tells, by the first sector of each partition."""
+    types = {row["start"]: row["type"] for row in told.get("partitions", ())}
+    known = {word: format for format, words in _TYPES[table.label].items() for word in words}
+    parts = (
+        replace(part, format=known.get(types.get(part.start // table.sector, ""), "none"))
+        for part in table.parts
+    )
+    return replace(table, parts=tuple(parts))
 
 
 def look(host: Reader, device: Device) -> Table | None:
@@ -238,11 +250,12 @@ def look(host: Reader, device: Device) -> Table | None:
     that udev has the nodes of all partitions made anew, and what belongs to something larger is
     joined to it.
     """
-    table = _listed(host, device)
+    told = _told(host, device)
+    table = _listed(host, device, told)
     free = _unused(host, device, table) if table and table.label == "gpt" else None
     if table and free is not None:
-        return replace(table, free=free)
-    return _asked(host, device)
+        return _typed(replace(table, free=free), told)
+    return _asked(host, device, told)
 
 
 def _unused(host: Reader, device: Device, table: Table) -> tuple[tuple[int, int], ...] | None:
@@ -252,7 +265,7 @@ def _unused(host: Reader, device: Device, table: Table) -> tuple[tuple[int, int]
     """
     if (host.integer(device.path, table.sector), table.most) != (_SIGNATURE, _ENTRIES):
         return None
-    place, last = 2 * table.sector + _OF_ENTRIES, device.size - table.sector - _OF_ENTRIES
+    place, last = _between_headers(device, table.sector)
     found = []
     for part in sorted(table.parts, key=lambda part: part.start):
         if not place <= part.start < part.end <= last:
@@ -262,20 +275,16 @@ def _unused(host: Reader, device: Device, table: Table) -> tuple[tuple[int, int]
     return tuple(gap for gap in [*found, (place, last)] if gap[0] < gap[1])
 
 
-def _asked(host: Reader, device: Device) -> Table | None:
-    """The table as parted tells it."""
+def _asked(host: Reader, device: Device, told: _Told) -> Table | None:
+    """The table as parted tells it, but for the types."""
     argv = ("parted", "--machine", "--script", device.path, "unit", "B", "print", "free")
     table = parse(host.ask(*argv, nothing="unrecognised disk label"))
     host.ask("udevadm", "settle")  # until then the nodes have other permissions
     if table is None or table.label not in TYPED:
         return table
-    types = _types(host.ask("sfdisk", "--json", device.path))
-    known = _formats(table.label)
-    parts = (
-        replace(part, format=known.get(types.get(part.start // table.sector, ""), "none"))
-        for part in table.parts
-    )
-    table = replace(table, parts=tuple(parts))
+    if not told:
+        raise HostError(f"{device.path}: parted knows a {table.label} table there, and sfdisk none")
+    table = _typed(table, told)
     return _gpt(host, device, table) if table.label == "gpt" else _dos(host, device, table)
 
 
@@ -286,8 +295,12 @@ def fresh(device: Device, label: str, sector: int) -> Table | None:
     """
     if label != "gpt":
         return None
-    first, last = 2 * sector + _OF_ENTRIES, device.size - sector - _OF_ENTRIES
+    first, last = _between_headers(device, sector)
     return Table(label, sector, (), ((first, last),), first, last)
+
+
+def _between_headers(device: Device, sector: int) -> tuple[int, int]:
+    return 2 * sector + _OF_ENTRIES, device.size - sector - _OF_ENTRIES
 
 
 def _dos(host: Reader, device: Device, table: Table) -> Table:
@@ -359,12 +372,6 @@ def parse(text: str) -> Table | None:
     if label == "gpt" and (crossed or len({part.number for part in parts}) < len(parts)):
         raise HostError(f"{rows[device][0]}: what parted says of its partitions contradicts itself")
     return Table(_LIBVIRT.get(label, label), int(rows[device][3]), tuple(parts), tuple(free))
-
-
-def _types(text: str) -> dict[int, str]:
-    """The type of each partition by its first sector."""
-    rows = json.loads(text)["partitiontable"].get("partitions", [])
-    return {row["start"]: row["type"] for row in rows}
 
 
 def kernel_knows(host: Reader, label: str) -> bool:
