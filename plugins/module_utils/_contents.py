@@ -12,7 +12,7 @@ from dataclasses import replace
 from ._host import Reader
 from ._model import Backing, Refused, Source, Volume
 from ._volumes import backing, content
-from ._volumes.base import Below, Volumes, Wanted
+from ._volumes.base import Below, Volumes, Wanted, behind
 from ._volumes.content import Origin
 from ._volumes.files import Files
 
@@ -72,20 +72,7 @@ class Contents:
 
     def ordered(self, wanted: t.Sequence[Wanted]) -> list[Wanted]:
         """The wishes as they are listed, but each behind that for what it is made from."""
-        waiting = {wish.name: wish for wish in wanted}
-        found: list[Wanted] = []
-
-        def visit(wish: Wanted) -> None:
-            del waiting[wish.name]
-            for name in self._needs(wish):
-                if name in waiting:
-                    visit(waiting[name])
-            found.append(wish)
-
-        for wish in wanted:
-            if wish.name in waiting:
-                visit(wish)
-        return found
+        return behind(wanted, self._needs)
 
     def _needs(self, wish: Wanted) -> t.Iterator[str]:
         """The volumes of this pool that a wish is cloned from or based on."""

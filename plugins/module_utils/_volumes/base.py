@@ -275,6 +275,26 @@ class Volumes(abc.ABC):
         return iter(())
 
 
+def behind(
+    wanted: t.Sequence[Wanted], needs: t.Callable[[Wanted], t.Iterable[str]]
+) -> list[Wanted]:
+    """The wishes as they are listed, but each behind those that it needs, by their names."""
+    waiting = {wish.name: wish for wish in wanted}
+    found: list[Wanted] = []
+
+    def visit(wish: Wanted) -> None:
+        del waiting[wish.name]
+        for name in needs(wish):
+            if name in waiting:
+                visit(waiting[name])
+        found.append(wish)
+
+    for wish in wanted:
+        if wish.name in waiting:
+            visit(wish)
+    return found
+
+
 def times(node: Node) -> tuple[tuple[str, str], ...]:
     """A volume's timestamps as libvirt writes them; on Linux it never tells the time of birth."""
     return (*zip(("atime", "mtime", "ctime"), map(_time, node.times)), ("btime", "0"))

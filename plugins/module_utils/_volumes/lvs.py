@@ -103,21 +103,12 @@ class LogicalVolumes(base.Volumes):
         return super().named(wanted, seen)
 
     def ordered(self, wanted: t.Sequence[base.Wanted]) -> list[base.Wanted]:
-        waiting = {wish.name: wish for wish in wanted}
-        found: list[base.Wanted] = []
+        return base.behind(wanted, self._needs)
 
-        def visit(wish: base.Wanted) -> None:
-            del waiting[wish.name]
-            kind, content = self.kinds.get(wish.name) or self._resolved(wish), wish.origin
-            for name in (kind.thin_pool, kind.origin, content.volume if content else ""):
-                if name in waiting:
-                    visit(waiting[name])
-            found.append(wish)
-
-        for wish in wanted:
-            if wish.name in waiting:
-                visit(wish)
-        return found
+    def _needs(self, wish: base.Wanted) -> tuple[str, ...]:
+        """The volumes that a wish is made in or of."""
+        kind, content = self.kinds.get(wish.name) or self._resolved(wish), wish.origin
+        return kind.thin_pool, kind.origin, content.volume if content else ""
 
     def warnings(self) -> t.Iterator[str]:
         return lvkinds.warnings(self.name, self.kinds)
