@@ -477,20 +477,11 @@ class Files(base.Volumes):
 
     def _copy_larger(self, seen: Volume, capacity: int) -> Steps:
         """Makes a larger image with the same content, that gets the place of the old one."""
-        self._has_tool(seen.name)
         self._known(seen, "replaced")
-        how = content.filling(
-            seen.name,
-            self.source(seen),
-            seen.format,
-            format=seen.format,
-            capacity=capacity,
-            alike=False,
-            make=(*qemu_img.creating(seen.format, 0, Target()), SIZE),
-            convert=qemu_img.converting(seen.format),
-        )
+        same = content.Origin(format=seen.format)
+        wanted = base.Wanted(seen.name, format=seen.format, origin=same)
         text = f"copy volume {seen.name} of {show(seen.capacity)} into one of {show(capacity)}"
-        yield filling.file(self._place(), how, text)
+        yield replace(self._fill(wanted, self.source(seen), capacity, 0), text=text)
         may, file = replace(seen.permissions, label=""), t.cast(File, seen.file)
         yield files.replace(self._place(), file, may, "")
 
