@@ -193,26 +193,36 @@ def growths(
 
 SOUND = {512: int.from_bytes(b"EFI PART", "little")}
 FIRST, LAST = 17408, 2048 * MIB - 16896
-# The rows of a gpt table (MiB) and its header; the gaps, or None where parted is asked.
-GAPS: list[tuple[list[tuple[int, int]], dict[int, int], list[tuple[int, int]] | None]] = [
-    ([(1, 500)], SOUND, [(FIRST, MIB), (500 * MIB, LAST)]),
+# A label, the rows of its table (MiB) and its header; the gaps, or None where parted is asked.
+GAPS: list[tuple[str, list[tuple[int, int]], dict[int, int], list[tuple[int, int]] | None]] = [
+    ("gpt", [(1, 500)], SOUND, [(FIRST, MIB), (500 * MIB, LAST)]),
     (
-        [(700, 900), (1, 500), (500, 600)],
-        SOUND,
+        *("gpt", [(700, 900), (1, 500), (500, 600)], SOUND),
         [(FIRST, MIB), (600 * MIB, 700 * MIB), (900 * MIB, LAST)],
     ),
-    ([(1, 500), (499, 600)], SOUND, None),  # two overlap
-    ([(1, 2048)], SOUND, None),  # one is where the second table is
-    ([(1, 500)], {}, None),  # the first header is damaged
-    ([(1, 500)], {**SOUND, 592: 200 | 128 << 32}, None),  # room for more partitions than usual
+    ("gpt", [(1, 500), (499, 600)], SOUND, None),  # two overlap
+    ("gpt", [(1, 2048)], SOUND, None),  # one is where the second table is
+    ("gpt", [(1, 500)], {}, None),  # the first header is damaged
+    ("gpt", [(1, 500)], {**SOUND, 592: 200 | 128 << 32}, None),  # room for more than usual
+    (
+        *("dos", [(700, 900), (1, 500)], {}),
+        [(512, MIB), (500 * MIB, 700 * MIB), (900 * MIB, 2048 * MIB)],
+    ),
+    ("dos", [(1, 2048)], {}, [(512, MIB)]),
+    ("dos", [(1, 500), (499, 600)], {}, None),
+    ("dos", [(1, 2049)], {}, None),  # one is longer than the disk
+    ("dos", [(1, 500), (600, 700), (0, 0), (0, 0), (610, 650)], {}, None),  # one is logical
 ]
 
 
-@pytest.mark.parametrize(("rows", "head", "gaps"), GAPS)
-def test_a_sound_gpt_table_is_known_without_parted(
-    rows: list[tuple[int, int]], head: dict[int, int], gaps: list[tuple[int, int]] | None
+@pytest.mark.parametrize(("label", "rows", "head", "gaps"), GAPS)
+def test_a_sound_table_is_known_without_parted(
+    label: str,
+    rows: list[tuple[int, int]],
+    head: dict[int, int],
+    gaps: list[tuple[int, int]] | None,
 ) -> None:
-    host = grown("gpt", rows, 1, head)
+    host = grown(label, rows, 1, head)
     device = block.find(host, "/dev/sdb")
     assert device
     found = partitions.look(host, device)

@@ -213,7 +213,10 @@ def _told(host: Reader, disk: Device) -> _Told:
 
 
 def _listed(host: Reader, disk: Device, told: _Told) -> Table | None:
-    """A table of a kind that sfdisk knows as it tells it, without the gaps and the types."""
+    """A table of a kind that sfdisk knows as it tells it, without the gaps and the types.
+
+    Its partitions are in the order in which they lie on the disk, as parted and libvirt have them.
+    """
     label, sector = told.get("label"), block.sector(host, disk)
     if label not in TYPED:
         return None
@@ -226,7 +229,7 @@ def _listed(host: Reader, disk: Device, told: _Told) -> Table | None:
         )
         for row in told.get("partitions", ())
     ]
-    table = Table(label, sector, tuple(parts), ())
+    table = Table(label, sector, tuple(sorted(parts, key=lambda part: part.start)), ())
     if label == "gpt":
         return _gpt(host, disk, table)
     return replace(table, last=min(disk.size, sector << 32), most=_MOST_DOS)
@@ -246,28 +249,35 @@ def _typed(table: Table, told: _Told) -> Table:
 def look(host: Reader, device: Device) -> Table | None:
     """The table on a device; ``None`` where nobody knows one there.
 
-    Of a sound gpt table all is known without parted.  That opens a disk as if to write to it, so
-    that udev has the nodes of all partitions made anew, and what belongs to something larger is
-    joined to it.
+    Of a sound table without logical partitions all is known without parted.  That opens a disk as
+    if to write to it, so that udev has the nodes of all partitions made anew, and what belongs to
+    something larger is joined to it.
     """
     told = _told(host, device)
     table = _listed(host, device, told)
-    free = _unused(host, device, table) if table and table.label == "gpt" else None
+    table = _typed(table, told) if table else None
+    free = _unused(host, device, table) if table else None
     if table and free is not None:
-        return _typed(replace(table, free=free), told)
+        return replace(table, free=free)
     return _asked(host, device, told)
 
 
 def _unused(host: Reader, device: Device, table: Table) -> tuple[tuple[int, int], ...] | None:
-    """The gaps in a gpt table as parted has them; ``None`` where it may find fault with it.
+    """The gaps in a table as parted has them; ``None`` where that may find fault with it.
 
-    At either end it keeps clear of the header and the entries only, wherever partitions may begin.
+    At either end of a gpt table it keeps clear of the header and the entries only, wherever
+    partitions may begin.
     """
-    if (host.integer(device.path, table.sector), table.most) != (_SIGNATURE, _ENTRIES):
+    if table.label == "gpt":
+        place, last = _between_headers(device, table.sector)
+        known = (host.integer(device.path, table.sector), table.most) == (_SIGNATURE, _ENTRIES)
+    else:
+        place, last = table.sector, device.size
+        known = table.extended is None
+    if not known:
         return None
-    place, last = _between_headers(device, table.sector)
     found = []
-    for part in sorted(table.parts, key=lambda part: part.start):
+    for part in table.parts:
         if not place <= part.start < part.end <= last:
             return None
         found.append((place, part.start))
