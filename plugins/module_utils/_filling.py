@@ -92,6 +92,14 @@ class Filler:
                 _write(target, start, begin[start:end].ljust(SECTOR if not start else 0, b"\0"))
                 os.fsync(target.fileno())
 
+    def encrypted(self, target: t.BinaryIO, path: str) -> None:
+        """Makes a device an encrypted one, and fills that."""
+        with contextlib.ExitStack() as stack:
+            source, written = self._opened(stack), _counted(path)
+            size, before = self._caught(source, stack, None), written()
+            self._converted(source, path, size, lambda: written() - before)
+            os.fsync(target.fileno())
+
     def _convertible(self, source: _Opened) -> None:
         if not self.filling.format:
             what = f"is a {source.format} image, which does not grow; write format, or no capacity"

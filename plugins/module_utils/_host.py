@@ -31,6 +31,8 @@ from ._model import UNFINISHED, File, Permissions
 MIB = 1 << 20
 SECTOR = 512
 MARK = f"poolwright.storage fills this partition: {UNFINISHED}"
+# Where a mark can be: in the first sector, or where a LUKS header, that is being made, has nothing.
+MARKED = (0, 1024)
 
 # Commands that only look, by how they begin.
 READING = (
@@ -519,9 +521,9 @@ class Reader:
             found = {}
             for path in devices:
                 with self._looking(path), open_device(path) as file:
-                    begin = (file.read(SECTOR) or b"").rstrip(b"\0")
-                if begin.startswith(MARK.encode()) and begin.isascii():
-                    found[path] = begin.decode()
+                    for begin in begins(file):
+                        if begin.startswith(MARK.encode()) and begin.isascii():
+                            found[path] = begin.decode()
             return found
 
         return self.within(", ".join(devices), look) if devices else {}
@@ -640,6 +642,13 @@ class Reader:
 def open_device(path: str, flags: int = 0) -> io.FileIO:
     """A block device, to read, without waiting for what is not there."""
     return open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags), "rb", 0)
+
+
+def begins(file: io.FileIO) -> t.Iterator[bytes]:
+    """What is in the sectors of a device in which a mark can be."""
+    for place in MARKED:
+        file.seek(place)
+        yield (file.read(SECTOR) or b"").rstrip(b"\0")
 
 
 def identify(device: io.FileIO) -> tuple[str, int, int]:

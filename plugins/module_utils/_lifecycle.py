@@ -287,9 +287,10 @@ def _space_faults(
 ) -> t.Iterator[str]:
     capacity, allocation = _sizes(volumes, wish, there, room)
     content = wish.content
-    if content and (wish.capacity or there) and capacity < content.capacity:
+    inside = capacity - volumes.header(wish)
+    if content and (wish.capacity or there) and inside < content.capacity:
         yield (
-            f"{wish.name}: capacity {show(capacity)} is less than the {show(content.capacity)} of "
+            f"{wish.name}: capacity {show(inside)} is less than the {show(content.capacity)} of "
             f"{content.shown}"
         )
     if capacity <= 0 and (wish.capacity or not (there or wish.like)):
@@ -439,9 +440,9 @@ def _placed(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) ->
 def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> tuple[int, int]:
     """Capacity and allocation in bytes; what is not given stays as it is."""
     like = None if there else wish.like
-    own = there.capacity if there else volumes.implied(wish)
-    step = round_up(volumes.grain(there, wish), 512 if wish.encryption else 1)  # LUKS has sectors
     size, header = wish.capacity, volumes.header(wish)
+    own = there.capacity if there else volumes.implied(wish) + header
+    step = round_up(volumes.grain(there, wish), 512 if wish.encryption else 1)  # LUKS has sectors
     if size and not size.relative:
         size = replace(size, bytes=size.bytes + header)
     capacity = _bytes(size, room, wish, there, step) if size else own

@@ -23,6 +23,7 @@ from ._host import (
     HERE,
     KEY,
     LIMIT,
+    MARKED,
     MIB,
     SECRET,
     SECTOR,
@@ -32,6 +33,7 @@ from ._host import (
     Partly,
     Reader,
     Undone,
+    begins,
     failed,
     identify,
     open_device,
@@ -566,14 +568,14 @@ class Writer(Reader):
     ) -> None:
         """Encrypts a device that has nothing on it; one that is new goes where that fails.
 
-        ``begin`` is as in `fill_device`; a mark goes, because the header is written over it.
+        ``begin`` is as in `fill_device`.
         """
         with self._or_undone(undo), self._looking(seen.path), _alone(seen.path) as file:
             found = identify(file)
             if seen.number:
                 self._compare(seen, *found)
-            self._is_made(file, seen.path, begin)
-            self._tool(argv, _inside.path_of(file.fileno()), seen.path, key)
+            with _marked_behind(file, self._mark_of(file, seen.path, begin)):
+                self._tool(argv, _inside.path_of(file.fileno()), seen.path, key)
 
     def unlock(self, path: str, argv: t.Sequence[str], key: str) -> None:
         """Lets a tool read what is encrypted, for which the passphrase has to be right."""
@@ -597,22 +599,28 @@ class Writer(Reader):
         """Leaves nothing of a mark."""
         with self._looking(device.path), _alone(device.path) as file:
             self._compare(device, *identify(file))
-            _mark(file, "")
+            _clear_marks(file)
 
-    def _is_made(self, file: io.FileIO, path: str, begin: str) -> bool:
-        """Whether a device that has just been made has a mark; raises `HostError` of another."""
-        number = identify(file)[0]
-        uuid = self.read(f"/sys/dev/block/{number}/dm/uuid") or ""
-        file.seek(0)
-        marked = (file.read(SECTOR) or b"").rstrip(b"\0") == begin.encode()
-        if not (marked or (begin.startswith("LVM-") and uuid.startswith(begin))):
+    def _mark_of(self, file: io.FileIO, path: str, begin: str) -> str:
+        """The mark of a device that has just been made, or ""; raises `HostError` of another."""
+        if begin.encode() in begins(file):
+            return begin
+        uuid = self.read(f"/sys/dev/block/{identify(file)[0]}/dm/uuid") or ""
+        if not (begin.startswith("LVM-") and uuid.startswith(begin)):
             raise HostError(f"{path}: it is not what has just been made")
-        return marked
+        return ""
 
     def _fill(self, file: io.FileIO, path: str, begin: str, filling: Filling) -> None:
-        marked = self._is_made(file, path, begin)
-        there = _inside.path_of(file.fileno())
-        self._filler(filling, {there: path}).device(file, there, MIB if marked else 0)
+        mark, there = self._mark_of(file, path, begin), _inside.path_of(file.fileno())
+        filler = self._filler(filling, {there: path})
+        if filling.make:
+            with _marked_behind(file, mark):
+                filler.encrypted(file, there)
+            return
+        if mark:
+            _mark(file, mark)
+            _clear_marks(file, MARKED[1:])
+        filler.device(file, there, MIB if mark else 0)
 
     def _filler(self, filling: Filling, shown: t.Mapping[str, str]) -> Filler:
         name = filling.name
@@ -754,6 +762,22 @@ def _mark(file: io.FileIO, mark: str, at: int = 0) -> None:
     file.seek(at)
     file.write(mark.encode().ljust(SECTOR, b"\0"))
     os.fsync(file.fileno())
+
+
+def _clear_marks(file: io.FileIO, places: t.Collection[int] = MARKED) -> None:
+    for place, begin in zip(MARKED, begins(file)):
+        if begin and place in places:
+            _mark(file, "", place)
+
+
+@contextlib.contextmanager
+def _marked_behind(file: io.FileIO, mark: str) -> t.Iterator[None]:
+    """Has a mark where the header of LUKS, that is made meanwhile, has nothing; then it goes."""
+    if mark:
+        _mark(file, mark, MARKED[1])
+    yield
+    if mark:
+        _clear_marks(file, MARKED[1:])
 
 
 def zero(handle: int, place: int, count: int) -> None:

@@ -268,7 +268,9 @@ options:
       - A raw file is O(capacity) and its header, and encrypted only to a task that says so, because a guest can encrypt its disk by
         itself. Without O(encryption) it is a raw disk, of the size of the file.
       - To a logical volume or partition 2 MiB are added for the header, and RV(volume.capacity) is its size with that, as libvirt has
-        it. It is not filled when it is made. Only a file can have both O(encryption) and O(clone_from) or O(source).
+        it.
+      - With O(clone_from) or O(source) the volume is encrypted and filled at once. What it is filled with is encrypted as it is, and not
+        decrypted before.
       - Where libvirtd runs, a passphrase that is given becomes a libvirt secret, whose usage is the path of the volume in the pool's
         directory, so that guests need not name it. It is kept up to date, and removed with the volume.
       - The passphrase never is on a command line, in the environment or in a file on a disk but that of libvirt's secrets.

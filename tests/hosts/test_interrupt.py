@@ -90,6 +90,14 @@ test -e {IMAGE} || {{
 """
 SAME = f"cd {PATH}; for n in b g h; do qemu-img compare -q -F raw $n {RAW} || echo $n; done"
 SECRET = {"passphrase": "a word"}
+# Prints where an encrypted device is not as large as, and equal to, what it was filled with.
+OPENED = f"""
+printf 'a word' >/run/word
+opened() {{
+  qemu-img convert --object secret,id=s,file=/run/word --image-opts -O raw \
+    driver=luks,file.filename=$1,key-secret=s /run/opened && cmp -n 16M /run/opened {RAW}
+  rm -f /run/opened
+}}"""
 
 
 def filled(*rows: Any, **args: Any) -> dict[str, Any]:
@@ -113,11 +121,13 @@ FILLED_LVS = filled(
     {"name": "b", "lvm": THIN, "source": {"path": IMAGE, "format": "qcow2"}},
     {"name": "c", "encryption": SECRET, "capacity": "24M"},
     {"name": "d", "clone_from": {"volume": "a"}},
+    {"name": "e", "encryption": SECRET, "source": {"path": PACKED}, "capacity": "16M"},
 )
 FILLED_PARTS = filled(
     {"name": "KERNEL1", "capacity": "16M", "source": {"path": RAW}},
     {"name": "KERNEL2", "capacity": "24M", "encryption": SECRET},
     {"name": "KERNEL3", "capacity": "16M", "source": {"path": IMAGE, "format": "qcow2"}},
+    {"name": "KERNEL4", "encryption": SECRET, "source": {"path": IMAGE, "format": "qcow2"}},
 )
 
 
@@ -191,7 +201,7 @@ CASES: dict[str, dict[str, Any]] = {
         "task": FILLED_LVS,
         "fill": CONTENT,
         "moments": 6,
-        "wrong": "cd /dev/kill; for n in a b d; do cmp -n 16M $n /srv/content/raw; done",
+        "wrong": f"{OPENED}\ncd /dev/kill; for n in a b d; do cmp -n 16M $n {RAW}; done; opened e",
     },
     "lvs-overwritten": {
         "before": [SMALL, volumes(("a", "", "16M"))],
@@ -205,7 +215,8 @@ CASES: dict[str, dict[str, Any]] = {
         "task": FILLED_PARTS,
         "fill": CONTENT,
         "moments": 4,
-        "wrong": "for n in 1 3; do cmp -n 16M /dev/KERNEL$n /srv/content/raw; done",
+        "wrong": f"{OPENED}\nfor n in 1 3; do cmp -n 16M /dev/KERNEL$n {RAW}; done\n"
+        "opened /dev/KERNEL4",
     },
     "partitions-overwritten": {
         "before": [WHOLE, volumes(("KERNEL1", "", "16M"))],

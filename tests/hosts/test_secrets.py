@@ -171,6 +171,62 @@ def test_encrypted_devices(each_host: Driven) -> None:
     )
 
 
+@on_one_host
+def test_encrypted_devices_are_filled(each_host: Driven) -> None:
+    """From an image, from what is packed, and by a clone, into what is thin, too."""
+    kernel = each_host.sh(f"basename $(readlink -f {blank(0)})").strip()
+    each_host.sh(
+        "mkdir -p /srv/secrets; cd /srv/secrets; head -c 5M /dev/urandom >raw; truncate -s 8M raw;"
+        "gzip -k raw; qemu-img convert -O qcow2 raw image"
+    )
+    image = {"path": "/srv/secrets/image", "format": "qcow2"}
+    packed = {"path": "/srv/secrets/raw.gz"}
+    thin = {"type": "thin", "thin_pool": "thin"}
+    by_image, plain = encrypted("a", source=image), {"name": "b", "source": image}
+    del by_image["capacity"]
+    four(
+        each_host,
+        task("pool_logical", name="vault", devices=[blank(0)]),
+        task(
+            "volumes",
+            pool="vault",
+            volumes=[
+                by_image,
+                plain,
+                {"name": "thin", "capacity": "32M", "lvm": {"type": "thin-pool"}},
+                encrypted("c", source=packed),
+                encrypted("d", lvm=thin, clone_from={"volume": "b"}),
+            ],
+        ),
+        sh(opened(*(f"/dev/vault/{name}" for name in "acd")), ""),
+        task("pool_logical", name="vault", state="deleted", allow=["delete"]),
+        task("pool_disk", name="parts", device=blank(0)),
+        task(
+            "volumes",
+            pool="parts",
+            volumes=[
+                {**by_image, "name": f"{kernel}1"},
+                encrypted(f"{kernel}2", source=packed),
+                {**plain, "name": f"{kernel}3"},
+                encrypted(f"{kernel}4", clone_from={"volume": f"{kernel}3"}),
+            ],
+        ),
+        sh(opened(*(f"/dev/{kernel}{number}" for number in (1, 2, 4))), ""),
+        task("pool_disk", name="parts", state="deleted", allow=["delete"]),
+        sh("rm -r /srv/secrets", ""),
+    )
+
+
+def opened(*devices: str) -> str:
+    """What tells of all encrypted devices whether they are equal to what they were filled with."""
+    told = "driver=luks,file.filename=$each,key-secret=s"
+    return f"""printf '{PASSPHRASE}' >/run/key
+    for each in {" ".join(devices)}; do
+      qemu-img convert --object secret,id=s,file=/run/key --image-opts -O raw {told} /run/opened
+      cmp -n 8M /run/opened /srv/secrets/raw
+    done; rm /run/opened /run/key"""
+
+
 @thorough
 def test_the_passphrase_is_nowhere(each_host: Driven) -> None:
     each_host.tasks(task("pool_dir", **IMAGES))

@@ -119,6 +119,8 @@ def _grown(filling: Filling, made: str) -> list[str]:
 
 
 def _onto(filling: Filling, path: str) -> str:
+    if filling.key:
+        return _command(filling, path)
     source, target = filling.source, files.quoted(path)
     flow = _flow(source)
     if source.format in ("", *PLAIN):

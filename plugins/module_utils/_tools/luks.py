@@ -18,7 +18,7 @@ from .._host import KEY
 from .._model import Cipher, Encryption, Ivgen, Volume
 
 MAGIC = b"LUKS\xba\xbe"
-# What libvirt adds to a device for the header, and what begins a header without any key.
+# What libvirt adds to a device for the header.
 ROOM = 2 << 20
 _SECTOR = 512
 _SLOTS, _SLOT, _SLOT_SIZE, _ACTIVE = 8, 208, 48, 0x00AC71F3
@@ -45,11 +45,6 @@ def seen(header: bytes, wanted: Encryption) -> Encryption | None:
 def named(there: Encryption, wanted: Encryption) -> Encryption:
     """What is there, with the passphrase that opens it."""
     return replace(there, secrets=wanted.secrets, passphrase=wanted.passphrase)
-
-
-def begun(header: bytes) -> bool:
-    """Whether it is the header of an encryption that nobody has ever had the key of."""
-    return header.startswith(MAGIC + b"\0\1") and read(header) is None
 
 
 def _first(header: bytes) -> Encryption | None:

@@ -15,9 +15,9 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._host import Reader
-from .._model import PLAIN, Device, File, Filling, Lacking, Refused, Source, Volume
+from .._model import PLAIN, Device, Encryption, File, Filling, Lacking, Refused, Source, Volume
 from .._size import Size
-from .._tools import block, files, qemu_img
+from .._tools import block, files, luks, qemu_img
 
 
 @dataclass(frozen=True)
@@ -163,10 +163,26 @@ def unknown(wanted_name: str, source: Source | None, capacity: Size | None) -> t
         )
 
 
-def onto(name: str, source: Source, said: str, capacity: int, blank: bool = False) -> Filling:
-    """How a volume that is a device is filled; a thin one is ``blank``."""
-    facts: dict[str, t.Any] = {"format": "raw", "capacity": capacity, "blank": blank}
-    return filling(name, source, said, convert=qemu_img.converting_on(blank), **facts)
+def onto(
+    name: str,
+    source: Source,
+    said: str,
+    size: int,
+    blank: bool = False,
+    encryption: Encryption | None = None,
+) -> Filling:
+    """How a volume that is a device of some size is filled; a thin one is ``blank``."""
+    if encryption is None:
+        convert = qemu_img.converting_on(blank)
+        return filling(
+            name, source, said, format="raw", capacity=size, blank=blank, convert=convert
+        )
+    how: dict[str, t.Any] = {
+        "make": qemu_img.encrypting(encryption, size),
+        "convert": qemu_img.converting("raw", encryption),
+        "key": encryption.passphrase,
+    }
+    return filling(name, source, said, format="raw", capacity=size - luks.ROOM, **how)
 
 
 def filling(name: str, source: Source, said: str, based: bool = False, **more: t.Any) -> Filling:

@@ -194,8 +194,6 @@ class LogicalVolumes(base.Volumes):
         yield from (f"{name}: {fault}" for fault in self._name_faults(name))
         if wanted.format not in ("", "raw"):
             yield f"{name}: a logical volume has no format, so leave format out"
-        if wanted.encryption and wanted.origin:
-            yield f"{wanted.name}: only a file is encrypted while it is filled, and not a device"
         yield from self._there_faults(wanted)
         there = self.kinds.get(name)
         kind = there or self._resolved(wanted)
@@ -318,7 +316,7 @@ class LogicalVolumes(base.Volumes):
         pool = self.rows.get(kind.thin_pool) if kind.type == "thin" else None
         # A pool that does not clear what it gives away has the eighth letter otherwise.
         blank = new and pool is not None and pool["lv_attr"][7:8] == "z"
-        return content.onto(wanted.name, source, said, capacity, blank)
+        return content.onto(wanted.name, source, said, capacity, blank, wanted.encryption)
 
     def _writable(self, name: str, kind: Lvm) -> None:
         """Refuses to fill a thin pool that is full; one that grows in the same task is not."""

@@ -239,10 +239,10 @@ class Partitions(base.Volumes):
         space = self.room()
         named = []
         for wish in wanted:
-            size = wish.capacity.bytes + self.header(wish) if wish.capacity else 0
+            said = wish.capacity.bytes if wish.capacity else 0
             if wish.content and not wish.capacity:
-                size = wish.content.capacity
-            count = round_up(size, self.step(""))
+                said = wish.content.capacity
+            count = round_up(said + self.header(wish), self.step(""))
             if not wish.name:
                 wish = replace(wish, name=self._name(wish, count, space, seen, taken))
                 taken.add(wish.name)
@@ -322,8 +322,6 @@ class Partitions(base.Volumes):
         """What is impossible of what is to be in a partition."""
         if wanted.encryption and (wanted.format == "extended" or self.folder == MAPS):
             yield f"{wanted.name}: an extended partition and one of a map are not encrypted"
-        if wanted.encryption and wanted.origin:
-            yield f"{wanted.name}: only a file is encrypted while it is filled, and not a device"
         if wanted.origin and wanted.format == "extended":
             yield f"{wanted.name}: an extended partition has no content of its own"
 
@@ -369,7 +367,9 @@ class Partitions(base.Volumes):
 
     def _filling(self, wanted: base.Wanted, source: Source, part: partitions.Part) -> Filling:
         said = wanted.origin.format if wanted.origin else ""
-        return content.onto(wanted.name, source, said, part.end - part.start)
+        return content.onto(
+            wanted.name, source, said, part.end - part.start, encryption=wanted.encryption
+        )
 
     def overwrite(self, wanted: base.Wanted, content: Source, seen: Volume, capacity: int) -> Steps:
         kernel = self.kernel[seen.number]
@@ -380,7 +380,7 @@ class Partitions(base.Volumes):
         kernel = self.kernel.get(seen.number, ())
         if not seen.mark or not kernel:
             return
-        if wanted.encryption:
+        if not wanted.content and wanted.encryption:
             claims = (Claim(kernel[0]),)
             yield qemu_img.encrypt(kernel[0], seen.mark, wanted.encryption, capacity, claims=claims)
             return
