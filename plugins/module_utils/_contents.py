@@ -126,8 +126,19 @@ class Contents:
         if other and origin.volume not in self.seen:
             other = self.of(other)
             backing.cloned_anew(wish, other)
-            return self.volumes.made(other, _capacity(other))
+            if other.encryption and wish.capacity and isinstance(self.volumes, Files):
+                raise Refused(
+                    f"Nothing was changed: volume {wish.name} is to be cloned from {other.name}, "
+                    "which the same task encrypts, and how long a file is with its header is not "
+                    "known before. Leave capacity out, or clone it in a task of its own, later."
+                )
+            return self.volumes.made(other, self._capacity(other))
         return self._there(wish, origin, self.volumes, self.seen)
+
+    def _capacity(self, wish: Wanted) -> int:
+        """What a volume that is still to be made will have; 0 where nobody knows yet."""
+        own = wish.capacity.bytes if wish.capacity else self.volumes.implied(wish)
+        return own + self.volumes.header(wish) if own else 0
 
     def _there(
         self, wish: Wanted, origin: Origin, volumes: Volumes, seen: t.Mapping[str, Volume]
@@ -148,10 +159,3 @@ def unforeseen(wanted: t.Sequence[Wanted]) -> t.Iterator[str]:
                 f"{wish.name}: {wish.content.url} is looked at only when it is fetched. Whether it "
                 "is there, has its checksum and is no image that is refused is not foreseen."
             )
-
-
-def _capacity(wish: Wanted) -> int:
-    """What a volume that is still to be made will have; 0 where nobody knows yet."""
-    if wish.capacity:
-        return wish.capacity.bytes
-    return wish.content.capacity if wish.content else 0

@@ -343,6 +343,23 @@ def volume_steps(
             yield wish.name, _want(volumes, wish, there, room, allow, above)
 
 
+def settled(
+    volumes: Volumes, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]
+) -> list[Wanted]:
+    """The wishes, each in the order of the list filled from what the ones before have left."""
+    room, found = _freed(volumes, wanted, seen), []
+    done: dict[str, tuple[Wanted, Volume | None, int]] = {}
+    for wish in wanted:
+        origin = wish.origin.volume if wish.origin and not wish.origin.pool else ""
+        if wish.content and origin in done:
+            wish = replace(wish, content=volumes.settled(wish.content, *done[origin]))
+        found.append(wish)
+        if wish.present:
+            there = seen.get(wish.name)
+            done[wish.name] = (wish, there, _placed(volumes, wish, there, room)[0])
+    return found
+
+
 def capacities(
     volumes: Volumes, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]
 ) -> dict[str, int]:

@@ -202,7 +202,8 @@ class _Task:
         find = self._elsewhere(host, registry)
         contents = Contents(host, volumes, seen, wanted, find, lambda path: _owner(others(), path))
         named = volumes.named([contents.of(wish) for wish in wanted], seen)
-        return named, list(volumes.ordered(contents.ordered(named)))
+        ordered = volumes.ordered(contents.ordered(named))
+        return named, _lifecycle.settled(volumes, ordered, seen)
 
     def _elsewhere(self, host: Reader, registry: _registry.Registry) -> Find:
         """What finds the volumes of another pool, each pool once."""

@@ -235,6 +235,42 @@ def test_content_that_is_kept_equal(filled: Driven) -> None:
 
 
 @on_one_host
+def test_a_source_that_the_same_task_changes(filled: Driven) -> None:
+    """What a volume is cloned from gets another size, other content or another file before."""
+    host, part = filled, stem(filled)
+    small: dict[str, Result] = {
+        "files": {"name": "a", "format": "vdi", "capacity": "8M"},
+        "group": {"name": "a", "capacity": "8M"},
+        "disk": {"name": f"{part}1", "capacity": "8M"},
+    }
+    new = {"files": "b", "group": "b", "disk": f"{part}2"}
+    kept = {"name": "k", "capacity": "33554944", "source": {"path": "/srv/from/raw", "sync": True}}
+    four(host, *(volumes(pool, row) for pool, row in small.items()))
+    four(host, volumes("files", {"name": "k", "capacity": "8M"}))
+    for pool in ("group", "disk"):
+        path = path_of(host, pool, small[pool]["name"])
+        host.sh(f"head -c 8M /dev/urandom >{path}")
+    grown = (
+        volumes(
+            pool,
+            {**row, "capacity": "16M"},
+            {"name": new[pool], "clone_from": {"volume": row["name"]}},
+        )
+        for pool, row in small.items()
+    )
+    shared = ({"name": "c", "capacity": "2%"}, {"name": "d", "clone_from": {"volume": "c"}})
+    copied = {"name": "l", "clone_from": {"volume": "k"}}
+    four(host, *grown, volumes("group", *shared), volumes("files", kept, copied))
+    for pool, row in small.items():
+        one, two = (path_of(host, pool, name) for name in (row["name"], new[pool]))
+        host.sh(f"qemu-img compare {one} {two}")
+        sizes = host.sh(f"for each in {one} {two}; do wc -c <$each; done").split()
+        assert sizes[0] == sizes[1]
+    same(host, "/srv/files/l")
+    assert host.sh("cmp /dev/group/c /dev/group/d") == ""
+
+
+@on_one_host
 def test_export(filled: Driven) -> None:
     host = filled
     host.tasks(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import abc
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .._host import Node, Reader
 from .._model import (
     Backing,
+    Device,
     Encryption,
     Lvm,
     Permissions,
@@ -195,6 +196,15 @@ class Volumes(abc.ABC):
     @abc.abstractmethod
     def made(self, wanted: Wanted, capacity: int) -> Source:
         """The same of one that is made before; 0 is a ``capacity`` that is not known."""
+
+    def settled(
+        self, source: Source, wanted: Wanted, there: Volume | None, capacity: int
+    ) -> Source:
+        """A volume as a source, once what is wanted of it has been made of what is there."""
+        thing = source.thing
+        thing = replace(thing, size=capacity) if isinstance(thing, Device) else thing
+        sized = replace(source, capacity=capacity, size=capacity, allocation=capacity)
+        return replace(sized, thing=thing)
 
     def told(self, there: Volume, wanted: Wanted) -> Volume:
         """A volume that is there, as it is if what the task says of its content is true."""

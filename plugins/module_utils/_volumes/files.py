@@ -332,10 +332,7 @@ class Files(base.Volumes):
         if seen.type != "file":
             raise Refused(f"Nothing was changed: {seen.path} is a directory, and is not copied.")
         if seen.encryption and seen.format != "raw":
-            raise Refused(
-                f"Nothing was changed: volume {seen.name} is an encrypted {seen.format} image, and "
-                "is not copied, because nobody says how it is opened."
-            )
+            raise _closed(seen.name, seen.format)
         if seen.strange:
             raise Refused(content.refusal(f"volume {seen.name}", seen.format, seen.strange))
         return Source(
@@ -351,9 +348,24 @@ class Files(base.Volumes):
 
     def made(self, wanted: base.Wanted, capacity: int) -> Source:
         format = wanted.format or (wanted.content.format if wanted.content else "raw")
+        if wanted.encryption and format != "raw":
+            raise _closed(wanted.name, format)
         path = f"{self.path}/{wanted.name}"
         shown = f"volume {wanted.name}"
         return Source(shown, path, place=self._directory, format=format, capacity=capacity)
+
+    def settled(
+        self, source: Source, wanted: base.Wanted, there: Volume | None, capacity: int
+    ) -> Source:
+        own = there.encryption if there else wanted.encryption
+        if there is None:
+            # How long the header is turns out when it is there.
+            return replace(source, capacity=0 if own else capacity)
+        copied = capacity != there.capacity and there.format in qemu_img.COPIED
+        anew = copied or bool(wanted.content and not there.mark)
+        size = capacity + (own.offset if own else 0)
+        thing = None if anew else source.thing
+        return replace(source, thing=thing, capacity=size)
 
     def sized(self, format: str) -> bool:
         return format != "dir"
@@ -612,3 +624,10 @@ def _left_by(maker: str, booted: int, entry: Entry) -> bool:
         return False
     ours = maker.startswith(f"{UNFINISHED}{made[1]}-")
     return ours and (entry.name.startswith(maker) or node.times[1] < booted * 10**9)
+
+
+def _closed(name: str, format: str) -> Refused:
+    return Refused(
+        f"Nothing was changed: volume {name} is an encrypted {format} image, and is not copied, "
+        "because nobody says how it is opened."
+    )
