@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from ._model import UNFINISHED, Pool, Refused, Secret, Seen, Stored, Volume
+from ._model import UNFINISHED, Device, File, Pool, Refused, Secret, Seen, Stored, Volume
 from ._plan import Steps
 from ._pools.base import Backend
 from ._registry import Kept, Registry
@@ -348,16 +348,32 @@ def settled(
 ) -> list[Wanted]:
     """The wishes, each in the order of the list filled from what the ones before have left."""
     room, found = _freed(volumes, wanted, seen), []
-    done: dict[str, tuple[Wanted, Volume | None, int]] = {}
+    done: dict[_Key, tuple[Wanted, Volume | None, int]] = {}
     for wish in wanted:
-        origin = wish.origin.volume if wish.origin and not wish.origin.pool else ""
-        if wish.content and origin in done:
-            wish = replace(wish, content=volumes.settled(wish.content, *done[origin]))
+        source = wish.content
+        other = _origin(wish) if source else ""
+        if source and other in done:
+            wish = replace(wish, content=volumes.settled(source, *done[other]))
         found.append(wish)
         if wish.present:
             there = seen.get(wish.name)
-            done[wish.name] = (wish, there, _placed(volumes, wish, there, room)[0])
+            made = (wish, there, _placed(volumes, wish, there, room)[0])
+            done[wish.name] = made
+            for thing in volumes.things(there) if there else ():
+                done[_identity(thing)] = made
     return found
+
+
+def _origin(wish: Wanted) -> _Key:
+    """What tells which volume of its pool a wish is filled from; "" where it is none."""
+    origin, thing = wish.origin, wish.content.thing if wish.content else None
+    if origin and origin.volume:
+        return "" if origin.pool else origin.volume
+    return _identity(thing) if thing else ""
+
+
+def _identity(thing: File | Device) -> _Key:
+    return thing.number if isinstance(thing, Device) else (thing.device, thing.inode)
 
 
 def capacities(

@@ -150,17 +150,16 @@ class Source:
     """What a volume is filled from: what is at a path, what a url leads to, or an ``upload``.
 
     ``thing`` is what was there; ``None`` of a volume that the task itself makes before, in the
-    directory ``place`` or as the device of ``uuid``, as device mapper's begins.  ``format`` "" and
-    ``capacity`` 0 are not known before it is read.  ``packed`` tells how it is compressed, or
-    "auto" where only its first bytes will.  ``size`` and ``allocation`` are a file's.  The path of
-    an upload, which is looked at no sooner than it is read, is "" until it has been sent.
+    directory ``place`` or as a device.  ``format`` "" and ``capacity`` 0 are not known before it is
+    read.  ``packed`` tells how it is compressed, or "auto" where only its first bytes will.
+    ``size`` and ``allocation`` are a file's.  The path of an upload, which is looked at no sooner
+    than it is read, is "" until it has been sent.
     """
 
     shown: str
     path: str = ""
     thing: File | Device | None = None
     place: File | None = None
-    uuid: str = ""
     url: str = ""
     upload: str = ""
     checksum: str = ""

@@ -15,6 +15,7 @@ from .._model import (
     Backing,
     Device,
     Encryption,
+    File,
     Lvm,
     Permissions,
     Refused,
@@ -196,6 +197,10 @@ class Volumes(abc.ABC):
     @abc.abstractmethod
     def made(self, wanted: Wanted, capacity: int) -> Source:
         """The same of one that is made before; 0 is a ``capacity`` that is not known."""
+
+    def things(self, there: Volume) -> t.Sequence[File | Device]:
+        """What a volume is to the kernel."""
+        return there.devices
 
     def settled(
         self, source: Source, wanted: Wanted, there: Volume | None, capacity: int

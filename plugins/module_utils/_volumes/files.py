@@ -354,6 +354,9 @@ class Files(base.Volumes):
         shown = f"volume {wanted.name}"
         return Source(shown, path, place=self._directory, format=format, capacity=capacity)
 
+    def things(self, there: Volume) -> t.Sequence[File]:
+        return (there.file,) if there.file else ()
+
     def settled(
         self, source: Source, wanted: base.Wanted, there: Volume | None, capacity: int
     ) -> Source:
@@ -364,8 +367,10 @@ class Files(base.Volumes):
         copied = capacity != there.capacity and there.format in qemu_img.COPIED
         anew = copied or bool(wanted.content and not there.mark)
         size = capacity + (own.offset if own else 0)
-        thing = None if anew else source.thing
-        return replace(source, thing=thing, capacity=size)
+        if anew:
+            path = f"{self.path}/{wanted.name}"
+            source = replace(source, path=path, thing=None, place=self._directory)
+        return replace(source, capacity=size)
 
     def sized(self, format: str) -> bool:
         return format != "dir"

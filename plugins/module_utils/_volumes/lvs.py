@@ -174,13 +174,14 @@ class LogicalVolumes(base.Volumes):
         names = [wanted.name]
         while wanted.lvm and wanted.lvm.type == "snapshot":
             names.append(wanted.lvm.origin)
-            if names[-1] in self.seen:
-                return self.seen[names[-1]].capacity
-            if names[-1] in names[:-1] or names[-1] not in self.wishes:
+            there, other = self.seen.get(names[-1]), self.wishes.get(names[-1])
+            if other and other.capacity and other.capacity.bytes:
+                return round_up(other.capacity.bytes + self.header(other), self.step(""))
+            if there:
+                return there.capacity
+            if names[-1] in names[:-1] or other is None:
                 return 0
-            wanted = self.wishes[names[-1]]
-            if wanted.capacity:
-                return round_up(wanted.capacity.bytes, self.step(""))
+            wanted = other
         return super().implied(wanted)
 
     def faults(self, wanted: base.Wanted) -> t.Iterator[str]:

@@ -417,6 +417,9 @@ class Partitions(base.Volumes):
         if seen.encryption:
             yield qemu_img.unlock_device(self.kernel[seen.number][0], seen.encryption)
 
+    def things(self, there: Volume) -> t.Sequence[Device]:
+        return self.kernel.get(there.number, ())
+
     def source(self, seen: Volume) -> Source:
         kernel = self.kernel.get(seen.number, ())
         if not kernel or seen.format == "extended":
