@@ -347,6 +347,8 @@ def settled(
     volumes: Volumes, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]
 ) -> list[Wanted]:
     """The wishes, each in the order of the list filled from what the ones before have left."""
+    if not any(wish.content for wish in wanted):
+        return list(wanted)
     room, found = _freed(volumes, wanted, seen), []
     done: dict[_Key, tuple[Wanted, Volume | None, int]] = {}
     for wish in wanted:
@@ -485,7 +487,7 @@ def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> 
 
 def _keys(volume: Volume) -> set[_Key]:
     """What a volume is known by to those that are based on it."""
-    files = {(file.device, file.inode) for file in (volume.file, volume.real) if file}
+    files = {_identity(file) for file in (volume.file, volume.real) if file}
     return {volume.path, *files}
 
 
@@ -493,7 +495,7 @@ def _above(volumes: t.Iterable[Volume]) -> _Above:
     """The volumes, by what they are based on."""
     found: dict[_Key, list[Volume]] = {}
     for volume in volumes:
-        below = [(file.device, file.inode) for file in volume.below]
+        below = map(_identity, volume.below)
         paths = {path for path in (volume.backing_path, volume.within) if path}
         keys: set[_Key] = {*below, *paths}
         for key in keys:

@@ -208,8 +208,7 @@ class Volumes(abc.ABC):
         """A volume as a source, once what is wanted of it has been made of what is there."""
         thing = source.thing
         thing = replace(thing, size=capacity) if isinstance(thing, Device) else thing
-        sized = replace(source, capacity=capacity, size=capacity, allocation=capacity)
-        return replace(sized, thing=thing)
+        return replace(source, thing=thing, capacity=capacity, size=capacity, allocation=capacity)
 
     def told(self, there: Volume, wanted: Wanted) -> Volume:
         """A volume that is there, as it is if what the task says of its content is true."""
