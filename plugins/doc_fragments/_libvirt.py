@@ -27,7 +27,8 @@ options:
   libvirt_uri:
     description:
       - The connection to the daemon, as C(virsh --connect) takes it. It has to be the host's own, which is C(qemu:///system) or
-        C(storage:///system). For root, C(qemu:///session) is the same daemon.
+        C(storage:///system). For root, C(qemu:///session) is the same daemon. Where C(virtstoraged) listens without C(virtqemud), it is
+        asked by its own address, whatever is said here.
       - Another host's daemon, or an imitation such as C(test:///default), is refused, because the storage is made on this host.
     type: str
     default: qemu:///system

@@ -28,6 +28,7 @@ _KEPT = ("disk", "iscsi", "logical", "mpath", "scsi")
 
 # Where the storage driver of the system's daemon listens: the modular one, then the monolithic one.
 _SOCKETS = ("/run/libvirt/virtstoraged-sock", "/run/libvirt/libvirt-sock")
+_QEMU = "/run/libvirt/virtqemud-sock"  # who passes on to the modular one what it is asked
 _LISTENING = 0x10000  # __SO_ACCEPTCON in the flags of /proc/net/unix
 
 
@@ -235,10 +236,11 @@ def find(host: Reader, libvirt: str, uri: str) -> Registry:
     """The registry that the options ``libvirt`` and ``libvirt_uri`` ask for on this host."""
     if libvirt == "ignored":
         return Files()
-    listening = _listening(host)
+    found = _listening(host)
+    listening = not found.isdisjoint(_SOCKETS)
     if listening and host.has("virsh"):
         # Root's session is the system's daemon, and of its names virsh takes any.
-        return Daemon(uri)
+        return Daemon("storage:///system" if found == {_SOCKETS[0]} else uri)
     if listening:
         raise Lacking(
             "Nothing was changed: libvirt's storage daemon runs on this host, but virsh is "
@@ -259,15 +261,15 @@ def unknown(names: t.Sequence[str], name: str) -> str:
     return f"Nothing was changed: no pool {name!r} is defined on this host. {known}"
 
 
-def _listening(host: Reader) -> bool:
-    """Whether somebody listens; seen without asking, which would start a daemon.
+def _listening(host: Reader) -> set[str]:
+    """The sockets on which somebody listens; seen without asking, which would start a daemon.
 
     Anybody can give a socket a name with line feeds, so that lines are there that are none.
     """
     text = host.read("/proc/net/unix") or ""
     found = re.findall(r"^\S+: \S+ \S+ ([0-9A-F]{8}) \S+ \S+ +\d+ (/.*)$", text, re.MULTILINE)
     listening = {path for flags, path in found if int(flags, 16) & _LISTENING}
-    return any(path in listening and host.node(path) for path in _SOCKETS)
+    return {path for path in (*_SOCKETS, _QEMU) if path in listening and host.node(path)}
 
 
 def _secret_of(pool: Pool) -> str:

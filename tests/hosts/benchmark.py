@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from conftest import Driven, Result, blank, task
+from conftest import LIBVIRTD, Driven, Result, blank, task
 from poolwright_lab import Host, inventory
 from test_cost import make_volumes
 
@@ -68,7 +68,7 @@ def main() -> None:
     host = Host("hosts-benchmark")
     try:
         host.up(fresh=True)
-        driven = Driven(host, libvirt=True)
+        driven = Driven(host, LIBVIRTD)
         driven.tasks(GROUP, DIR)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "inventory"

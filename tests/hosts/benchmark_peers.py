@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import timed
-from conftest import Driven, blank
+from conftest import LIBVIRTD, Driven, blank
 from poolwright_lab import Host, inventory
 
 VOLUMES = int(sys.argv[1]) if len(sys.argv) > 1 else 100
@@ -230,7 +230,7 @@ def main() -> None:
     host = Host("hosts-peers")
     try:
         host.up(fresh=True)
-        disk = Driven(host, libvirt=True).sh(f"basename $(readlink -f {blank(1)})").strip()
+        disk = Driven(host, LIBVIRTD).sh(f"basename $(readlink -f {blank(1)})").strip()
         wanted = steps(disk)
         tasks = [*POOLS, *({"name": name, **task} for name, _count, task in wanted)]
         plays = [{"hosts": "all", "gather_facts": False, "tasks": tasks}]

@@ -23,7 +23,7 @@ PAGE = HERE.parent.parent / "docs/docsite/rst/conformance.rst"
 MARK = ".. Written by tests/hosts/conformance.py from what was measured:\n"
 TYPES = ("dir", "fs", "netfs", "logical", "disk", "iscsi", "scsi", "mpath")
 SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
-DAEMONS = {"libvirtd": "``libvirtd``", "none": "no daemon"}
+DAEMONS = {"libvirtd": "``libvirtd``", "virtstoraged": "``virtstoraged``", "none": "no daemon"}
 OPERATIONS = {
     "definition": "``pool-dumpxml --inactive``, and the result's fields",
     "written": "``pool-dumpxml --inactive``, and the definition that we write",

@@ -19,7 +19,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "lab"))
 
-from poolwright_lab import Host, LabError
+from poolwright_lab import Host, LabError, modular
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -58,13 +58,31 @@ def _source(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return info if info.isdir() or info.name.endswith(".py") else None
 
 
-class Driven:
-    """A lab host with the driver on it."""
+LIBVIRTD = ("libvirtd",)
+MODULAR = ("virtqemud", "virtsecretd", "virtstoraged")  # a daemon for each driver
 
-    def __init__(self, host: Host, libvirt: bool) -> None:
+
+class Driven:
+    """A lab host with the driver on it, and the daemons of libvirt that it has."""
+
+    def __init__(self, host: Host, daemons: tuple[str, ...]) -> None:
         self.host = host
-        self.libvirt = libvirt
+        self.daemons = daemons
         self.send()
+
+    @property
+    def libvirt(self) -> bool:
+        return bool(self.daemons)
+
+    @property
+    def sockets(self) -> str:
+        return " ".join(
+            f"{name}{kind}.socket" for name in self.daemons for kind in ("", "-ro", "-admin")
+        )
+
+    @property
+    def services(self) -> str:
+        return " ".join(f"{name}.service" for name in self.daemons)
 
     def send(self) -> None:
         packed = pack()
@@ -133,17 +151,22 @@ class Hosts:
     """Hosts that are booted when the first test asks, and anew after one that failed."""
 
     def __init__(self) -> None:
-        self._running: dict[tuple[str, bool], Driven] = {}
+        self._running: dict[tuple[str, tuple[str, ...]], Driven] = {}
 
-    def get(self, suite: str, libvirt: bool) -> Driven:
-        variant = (suite, libvirt)
+    def get(self, suite: str, libvirt: bool, *, split: bool = False) -> Driven:
+        """A host; with ``split`` its libvirt has a daemon for each driver."""
+        daemons = (MODULAR if split else LIBVIRTD) if libvirt else ()
+        variant = (suite, daemons)
         there = self._running.get(variant)
         if there is None or not there.host.running:
             # Runs at the same time have hosts of their own.
-            host = Host(f"hosts-{name_of(variant)}-{os.getpid()}")
+            name = f"{name_of((suite, libvirt))}{'-split' if split else ''}"
+            host = Host(f"hosts-{name}-{os.getpid()}")
             try:
                 host.up(fresh=True, suite=suite, libvirt=libvirt)
-                self._running[variant] = Driven(host, libvirt)
+                if split:
+                    modular.switch(host)
+                self._running[variant] = Driven(host, daemons)
             except BaseException:
                 host.destroy()
                 raise
@@ -202,7 +225,14 @@ def each_host(hosts: Hosts, request: pytest.FixtureRequest) -> Driven:
     return hosts.get(suite, libvirt)
 
 
-@pytest.fixture(params=["bookworm", pytest.param("trixie", marks=thorough)])
+@pytest.fixture(
+    params=[
+        "bookworm",
+        pytest.param("trixie", marks=thorough),
+        pytest.param("trixie-split", marks=thorough),
+    ]
+)
 def libvirt_host(hosts: Hosts, request: pytest.FixtureRequest) -> Driven:
-    """Debian 12 and 13 with libvirt."""
-    return hosts.get(request.param, True)
+    """Debian 12 and 13 with libvirt, and once with a daemon for each of libvirt's drivers."""
+    suite, _, split = request.param.partition("-")
+    return hosts.get(suite, True, split=bool(split))

@@ -28,13 +28,8 @@ define() {{
 elsewhere() {{ mkdir -p /srv/other; define /srv/other; virsh -q pool-define /tmp/pool.xml; }}
 back() {{ define /srv/images; virsh -q pool-define /tmp/pool.xml; }}
 again() {{ virsh -q pool-destroy images; virsh -q pool-start images; }}
-down() {{
-    systemctl stop libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket libvirtd.service
-}}
-up() {{
-    systemctl start libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket
-    virsh -q pool-list
-}}
+down() {{ systemctl stop $sockets $services; }}
+up() {{ systemctl start $sockets; virsh -q pool-list; }}
 boot() {{ rm -r /run/libvirt/storage; up; }}
 file=/etc/libvirt/storage/images.xml mark=/etc/libvirt/storage/autostart/images.xml
 """
@@ -102,7 +97,7 @@ def test_behind_our_back(libvirt_host: Driven, case: Behind) -> None:
     plain = {**POOL, "args": {key: POOL["args"][key] for key in ("name", "path", "allow")}}
     volume = task("volume", pool="images", name="a", capacity="1M")
     host.tasks(POOL, volume)
-    host.sh(f"{MAKE}{case.script}")
+    host.sh(f"sockets='{host.sockets}' services='{host.services}'\n{MAKE}{case.script}")
     seen, again, info = host.tasks(plain, plain, task("pool_info", volumes=True))
     assert [step["text"] for step in seen["plan"]] == list(case.plan)
     assert again["plan"] == []

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conftest import Driven, Result, blank, task, thorough
+from conftest import Driven, Hosts, Result, blank, task, thorough
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,12 +41,6 @@ GONE = [
     task("pool_logical", name="guests", state="deleted", allow=["delete"]),
     task("pool_fs", name="spare", state="deleted", allow=["delete"]),
 ]
-SOCKETS = "libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket"
-FILES = "/usr/sbin/libvirtd /usr/bin/virsh"
-STOP = f"systemctl stop {SOCKETS} libvirtd.service\n"
-START = f"systemctl start {SOCKETS} libvirtd.service\n"
-REMOVE = STOP + f"for file in {FILES}; do mv $file $file.away; done"
-INSTALL = f"for file in {FILES}; do test -e $file || mv $file.away $file; done\n" + START
 CONTENT = """
 set -e
 head -c 8M /dev/urandom >/srv/images/a
@@ -89,17 +83,23 @@ def settled(host: Driven) -> list[str]:
 @thorough
 def test_the_daemon_comes_and_goes(libvirt_host: Driven) -> None:
     host = libvirt_host
-    host.sh(REMOVE)
+    files = " ".join(["/usr/bin/virsh", *(f"/usr/sbin/{name}" for name in host.daemons)])
+    stop, start = (
+        f"systemctl {verb} {host.sockets} {host.services}\n" for verb in ("stop", "start")
+    )
+    remove = f"{stop}for file in {files}; do mv $file $file.away; done"
+    install = f"for file in {files}; do test -e $file || mv $file.away $file; done\n{start}"
+    host.sh(remove)
     try:
         settled(host)
         host.sh(CONTENT)
         before = host.sh(STORAGE)
         steps: list[tuple[str, Callable[[], object]]] = [
-            ("installed", lambda: host.sh(INSTALL)),
-            ("restarted", lambda: host.sh("systemctl restart libvirtd.service")),
-            ("stopped", lambda: host.sh(STOP)),
-            ("started", lambda: host.sh(START)),
-            ("removed", lambda: host.sh(REMOVE)),
+            ("installed", lambda: host.sh(install)),
+            ("restarted", lambda: host.sh(f"systemctl restart {host.services}")),
+            ("stopped", lambda: host.sh(stop)),
+            ("started", lambda: host.sh(start)),
+            ("removed", lambda: host.sh(remove)),
         ]
         for name, step in steps:
             step()
@@ -113,5 +113,24 @@ def test_the_daemon_comes_and_goes(libvirt_host: Driven) -> None:
             assert host.sh(STORAGE) == before, name
             assert not runs or shown(host) == WANTED, name
     finally:
-        host.sh(INSTALL)
+        host.sh(install)
+        host.tasks(*GONE)
+
+
+@thorough
+def test_a_daemon_for_each_driver(hosts: Hosts) -> None:
+    """That of storage is enough, and is asleep until somebody asks it."""
+    host = hosts.get("trixie", True, split=True)
+    others = " ".join(each for each in host.sockets.split() if "storage" not in each)
+    try:
+        host.sh(f"systemctl stop {others} virtqemud.service virtsecretd.service")
+        settled(host)
+        host.sh("systemctl stop virtstoraged.service")
+        assert settled(host) == []
+        assert host.sh("systemctl is-active virtstoraged.service") == "active\n"
+        host.sh(f"systemctl start {others}")
+        assert settled(host) == []
+        assert shown(host) == WANTED
+    finally:
+        host.sh(f"systemctl start {others}")
         host.tasks(*GONE)

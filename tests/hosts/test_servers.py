@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import ALL, SERVE, TARGET, Driven, Result, name_of, task, thorough
+from conftest import ALL, LIBVIRTD, SERVE, TARGET, Driven, Result, name_of, task, thorough
 from poolwright_lab import Host, boot
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Driven, Host]]:
     try:
         boot({client: wishes, server: {"libvirt": False, "network_ip": SERVER}}, fresh=True)
         server.run(SERVE)
-        yield Driven(client, libvirt), server
+        yield Driven(client, LIBVIRTD if libvirt else ()), server
     finally:
         client.destroy()
         server.destroy()

@@ -181,11 +181,34 @@ def test_mounts(suite: str) -> None:
     assert len(fs.below(mounts, "/var/lib/pools")) == 4
 
 
-def test_a_daemon_that_listens(suite: str) -> None:
-    class There(Recorded):
-        def node(self, path: str) -> None:
-            return t.cast(None, path)
+class There(Recorded):
+    def node(self, path: str) -> None:
+        return t.cast(None, path)
 
+    def has(self, command: str) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("names", "uri"),
+    [
+        (["libvirt"], "qemu:///system"),
+        (["virtqemud", "virtsecretd", "virtstoraged"], "qemu:///system"),
+        (["virtsecretd", "virtstoraged"], "storage:///system"),
+        (["virtqemud"], None),
+    ],
+)
+def test_who_is_asked(suite: str, names: list[str], uri: str | None) -> None:
+    """Where libvirt has a daemon for each driver, that of QEMU need not be there."""
+    host = There(suite, "sockets")
+    lines = (f"0: 00000002 00000000 00010000 0001 01 1 /run/libvirt/{name}-sock" for name in names)
+    host.text = "\n".join(["Num", *lines, ""])
+    found = _registry.find(host, "auto", "qemu:///system")
+    assert found.daemon == bool(uri)
+    assert getattr(found, "uri", None) == uri
+
+
+def test_a_daemon_that_listens(suite: str) -> None:
     host = There(suite, "sockets")
     assert _registry._listening(host)
     # Anybody can give a socket a name with line feeds.
