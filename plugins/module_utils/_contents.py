@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from dataclasses import replace
 
@@ -47,10 +48,7 @@ class Contents:
         """The wish with what it is based on and, if it is to be made, its content."""
         if wish.name in self.found:
             return self.found[wish.name]
-        there, origin = self.seen.get(wish.name), wish.origin
-        if there and origin and not there.mark and not self._outdated(wish, origin, there):
-            origin = None
-        if origin is None and wish.below is None:
+        if wish.origin is None and wish.below is None:
             return wish
         if wish.name in self.under_way:
             circle = " from ".join([*self.under_way, wish.name])
@@ -60,24 +58,38 @@ class Contents:
         if wish.below and isinstance(self.volumes, Files):
             found = self._backing(wish, wish.below, self.volumes.path)
             full = replace(full, target=replace(wish.target, backing=found))
-        full = replace(full, content=self._source(full, origin) if origin else None)
+        full = replace(full, content=self._content(full, self.seen.get(wish.name)))
         self.under_way.pop()
         if wish.name:
             self.found[wish.name] = full
         return full
 
-    def _outdated(self, wish: Wanted, origin: Origin, there: Volume) -> bool:
-        """Whether a volume has other content than it is to be kept equal to."""
-        return origin.sync and not content.equal(self.host, self._source(wish, origin), there)
+    @functools.cached_property
+    def _things(self) -> dict[t.Any, str]:
+        """The names of the volumes, by what they are to the kernel."""
+        volumes = self.seen.items()
+        return {each.identity: name for name, v in volumes for each in self.volumes.things(v)}
+
+    def _content(self, wish: Wanted, there: Volume | None) -> Source | None:
+        """What a volume is to be filled from, if it is to be new or kept equal to something."""
+        origin, filled = wish.origin, there and not there.mark
+        if origin is None or (filled and not origin.sync):
+            return None
+        source = self._source(wish, origin)
+        if there and filled and content.equal(self.host, source, there):
+            return replace(source, equal=True)
+        return source
 
     def ordered(self, wanted: t.Sequence[Wanted]) -> list[Wanted]:
         """The wishes as they are listed, but each behind that for what it is made from."""
         return behind(wanted, self._needs)
 
     def _needs(self, wish: Wanted) -> t.Iterator[str]:
-        """The volumes of this pool that a wish is cloned from or based on."""
+        """The volumes of this pool that a wish is cloned from, kept equal to or based on."""
         if wish.origin and not wish.origin.pool:
             yield wish.origin.volume
+        if wish.origin and wish.origin.sync and wish.content and wish.content.thing:
+            yield self._things.get(wish.content.thing.identity, "")
         if wish.below and not wish.below.pool and isinstance(self.volumes, Files):
             place, name = wish.below.path.rpartition("/")[::2]
             yield wish.below.volume or (name if place == self.volumes.path else "")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from ._model import UNFINISHED, Device, File, Pool, Refused, Secret, Seen, Stored, Volume
+from ._model import UNFINISHED, Pool, Refused, Secret, Seen, Source, Stored, Volume
 from ._plan import Steps
 from ._pools.base import Backend
 from ._registry import Kept, Registry
@@ -216,12 +216,12 @@ def volume_faults(
     pool: Pool, volumes: Volumes, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]
 ) -> t.Iterator[str]:
     """What is impossible about wishes in this pool, before anything is done."""
-    room = _freed(volumes, wanted, seen)
+    room, going = _freed(volumes, wanted, seen), _going(volumes, wanted, seen)
     for wish in wanted:
         if wish.present:
             yield from volumes.faults(wish)
             yield from _file_faults(pool, volumes, wish)
-            yield from _source_faults(wish, wanted, seen)
+            yield from _source_faults(wish, going)
             if wish.lvm and not volumes.logical:
                 yield f"{wish.name}: lvm describes a logical volume, and pool {pool.name} has none"
             yield from _wish_faults(pool, volumes, wish, seen.get(wish.name), room)
@@ -235,17 +235,22 @@ def _file_faults(pool: Pool, volumes: Volumes, wish: Wanted) -> t.Iterator[str]:
             yield f"{wish.name}: {key} is for files, and the volumes of pool {pool.name} are none"
 
 
-def _source_faults(
-    wish: Wanted, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]
-) -> t.Iterator[str]:
+def _going(
+    volumes: Volumes, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]
+) -> dict[_Key, str]:
+    """The names of the volumes that are removed, by what they are to the kernel."""
+    names = (wish.name for wish in wanted if not wish.present and wish.name in seen)
+    return {thing.identity: name for name in names for thing in volumes.things(seen[name])}
+
+
+def _source_faults(wish: Wanted, going: t.Mapping[_Key, str]) -> t.Iterator[str]:
     """What is removed comes first, and so would what another volume is filled from."""
-    for other in wanted if wish.content else ():
-        there = None if other.present else seen.get(other.name)
-        if there and wish.content and there.path == wish.content.path:
-            yield (
-                f"{wish.name}: is to be filled from {other.name}, which the same task removes. "
-                "Remove it in a task of its own, later"
-            )
+    thing = wish.content.thing if wish.content else None
+    if thing and thing.identity in going:
+        yield (
+            f"{wish.name}: is to be filled from {going[thing.identity]}, which the same task "
+            "removes. Remove it in a task of its own, later"
+        )
 
 
 def _wish_faults(
@@ -346,36 +351,54 @@ def volume_steps(
 def settled(
     volumes: Volumes, wanted: t.Sequence[Wanted], seen: t.Mapping[str, Volume]
 ) -> list[Wanted]:
-    """The wishes, each in the order of the list filled from what the ones before have left."""
+    """The wishes, each in the order of the list filled from what the ones before have left.
+
+    What is equal already to what it is to be kept equal to is filled only where that changes.
+    """
     if not any(wish.content for wish in wanted):
         return list(wanted)
-    room, found = _freed(volumes, wanted, seen), []
-    done: dict[_Key, tuple[Wanted, Volume | None, int]] = {}
+    room, going, found = _freed(volumes, wanted, seen), _going(volumes, wanted, seen), []
+    done: dict[_Key, _Made] = {}
     for wish in wanted:
-        source = wish.content
-        other = _origin(wish) if source else ""
-        if source and other in done:
-            wish = replace(wish, content=volumes.settled(source, *done[other]))
+        if wish.content:
+            origin = _origin(wish, wish.content)
+            left = _left(volumes, wish.content, done.get(origin), origin in going)
+            wish = replace(wish, content=left)
         found.append(wish)
         if wish.present:
             there = seen.get(wish.name)
-            made = (wish, there, _placed(volumes, wish, there, room)[0])
+            made = _Made(wish, there, _placed(volumes, wish, there, room)[0])
             done[wish.name] = made
             for thing in volumes.things(there) if there else ():
-                done[_identity(thing)] = made
+                done[thing.identity] = made
     return found
 
 
-def _origin(wish: Wanted) -> _Key:
+class _Made(t.NamedTuple):
+    """A volume behind a wish for it."""
+
+    wish: Wanted
+    there: Volume | None
+    capacity: int
+
+    @property
+    def changed(self) -> bool:
+        old = self.there.capacity if self.there else 0
+        return self.wish.content is not None or self.capacity != old
+
+
+def _left(volumes: Volumes, source: Source, made: _Made | None, going: bool) -> Source | None:
+    """What a volume is filled from, once that has been made what is wanted of it."""
+    if source.equal and not going and not (made and made.changed):
+        return None
+    return volumes.settled(source, *made) if made else source
+
+
+def _origin(wish: Wanted, source: Source) -> _Key:
     """What tells which volume of its pool a wish is filled from; "" where it is none."""
-    origin, thing = wish.origin, wish.content.thing if wish.content else None
-    if origin and origin.volume:
-        return "" if origin.pool else origin.volume
-    return _identity(thing) if thing else ""
-
-
-def _identity(thing: File | Device) -> _Key:
-    return thing.number if isinstance(thing, Device) else (thing.device, thing.inode)
+    if wish.origin and wish.origin.volume:
+        return "" if wish.origin.pool else wish.origin.volume
+    return source.thing.identity if source.thing else ""
 
 
 def capacities(
@@ -487,7 +510,7 @@ def _sizes(volumes: Volumes, wish: Wanted, there: Volume | None, room: Room) -> 
 
 def _keys(volume: Volume) -> set[_Key]:
     """What a volume is known by to those that are based on it."""
-    files = {_identity(file) for file in (volume.file, volume.real) if file}
+    files = {file.identity for file in (volume.file, volume.real) if file}
     return {volume.path, *files}
 
 
@@ -495,7 +518,7 @@ def _above(volumes: t.Iterable[Volume]) -> _Above:
     """The volumes, by what they are based on."""
     found: dict[_Key, list[Volume]] = {}
     for volume in volumes:
-        below = map(_identity, volume.below)
+        below = (file.identity for file in volume.below)
         paths = {path for path in (volume.backing_path, volume.within) if path}
         keys: set[_Key] = {*below, *paths}
         for key in keys:

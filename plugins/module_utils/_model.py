@@ -52,6 +52,10 @@ class Device:
     foreseen: bool = False
 
     @property
+    def identity(self) -> str:
+        return self.number
+
+    @property
     def sysfs(self) -> str:
         return f"/sys/dev/block/{self.number}"
 
@@ -106,6 +110,10 @@ class File:
     device: int
     inode: int
 
+    @property
+    def identity(self) -> tuple[int, int]:
+        return self.device, self.inode
+
 
 @dataclass(frozen=True)
 class Place:
@@ -153,7 +161,7 @@ class Source:
     directory ``place`` or as a device.  ``format`` "" and ``capacity`` 0 are not known before it is
     read.  ``packed`` tells how it is compressed, or "auto" where only its first bytes will.
     ``size`` and ``allocation`` are a file's.  The path of an upload, which is looked at no sooner
-    than it is read, is "" until it has been sent.
+    than it is read, is "" until it has been sent.  What is to be kept ``equal`` to it is so now.
     """
 
     shown: str
@@ -170,6 +178,7 @@ class Source:
     allocation: int = 0
     start: int = 0
     count: int = 0
+    equal: bool = False
 
 
 @dataclass(frozen=True)

@@ -93,8 +93,9 @@ class _Task:
         seen = {volume.name: volume for volume in there}
         wanted = self._wanted(host, seen, earlier)
         secrets = self._secrets(host, registry, backend.pool)
-        seen = secrets.named(_as_said(host, volumes, wanted, seen))
-        named, wanted = self._filled(host, registry, volumes, wanted, seen)
+        named = self._named(host, registry, volumes, wanted, seen)
+        seen = secrets.named(_as_said(host, volumes, named, seen))
+        wanted = self._filled(host, registry, volumes, named, seen)
         if self.purge:
             wanted += _purged(wanted, seen.values())
         faults = list(_lifecycle.volume_faults(backend.pool, volumes, wanted, seen))
@@ -189,6 +190,25 @@ class _Task:
         wanted = (_volume_options.wanted(host, row, there, pool, sent) for row, there in rows)
         return [_with_passphrase(host, wish) for wish in wanted]
 
+    def _named(
+        self,
+        host: Reader,
+        registry: _registry.Registry,
+        volumes: Volumes,
+        wanted: t.Sequence[Wanted],
+        seen: t.Mapping[str, Volume],
+    ) -> list[Wanted]:
+        """The wishes, each with a name."""
+        nameless = [wish for wish in wanted if not wish.name]
+        if not nameless:
+            return list(wanted)
+        closed = next((wish for wish in nameless if wish.encryption), None)
+        if closed:
+            seen = {name: volumes.inspect(host, there, closed) for name, there in seen.items()}
+        contents = self._contents(host, registry, volumes, wanted, seen)
+        named = volumes.named([contents.of(wish) for wish in wanted], seen)
+        return [replace(wish, name=each.name) for wish, each in zip(wanted, named)]
+
     def _filled(
         self,
         host: Reader,
@@ -196,14 +216,23 @@ class _Task:
         volumes: Volumes,
         wanted: t.Sequence[Wanted],
         seen: t.Mapping[str, Volume],
-    ) -> tuple[list[Wanted], list[Wanted]]:
-        """The wishes with names and contents, as they are listed, and as they can be fulfilled."""
+    ) -> list[Wanted]:
+        """The wishes with contents, in an order in which they can be fulfilled."""
+        contents = self._contents(host, registry, volumes, wanted, seen)
+        full = [contents.of(wish) for wish in wanted]
+        return _lifecycle.settled(volumes, volumes.ordered(contents.ordered(full)), seen)
+
+    def _contents(
+        self,
+        host: Reader,
+        registry: _registry.Registry,
+        volumes: Volumes,
+        wanted: t.Sequence[Wanted],
+        seen: t.Mapping[str, Volume],
+    ) -> Contents:
         others = functools.partial(self.before.others, host, registry, self.params["pool"])
         find = self._elsewhere(host, registry)
-        contents = Contents(host, volumes, seen, wanted, find, lambda path: _owner(others(), path))
-        named = volumes.named([contents.of(wish) for wish in wanted], seen)
-        ordered = volumes.ordered(contents.ordered(named))
-        return named, _lifecycle.settled(volumes, ordered, seen)
+        return Contents(host, volumes, seen, wanted, find, lambda path: _owner(others(), path))
 
     def _elsewhere(self, host: Reader, registry: _registry.Registry) -> Find:
         """What finds the volumes of another pool, each pool once."""

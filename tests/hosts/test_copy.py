@@ -271,6 +271,39 @@ def test_a_source_that_the_same_task_changes(filled: Driven) -> None:
 
 
 @on_one_host
+def test_what_is_kept_equal_to_what_the_same_task_changes(filled: Driven) -> None:
+    host, size = filled, "33554944"
+    four(
+        host,
+        volumes(
+            "files",
+            {"name": "one", "capacity": size},
+            {"name": "two", "clone_from": {"volume": "one"}},
+        ),
+    )
+    kept = (
+        {"name": "two", "source": {"path": "/srv/files/one", "sync": True}},
+        {"name": "one", "source": {"path": "/srv/from/raw", "sync": True}},
+    )
+    four(host, volumes("files", *kept))
+    same(host, "/srv/files/two")
+
+
+@on_one_host
+def test_copies_without_names(filled: Driven) -> None:
+    """Each partition is made once, and none is taken for what it is a copy of."""
+    host, part = filled, stem(filled)
+    four(host, volumes("disk", {"name": f"{part}1", "capacity": "8M"}))
+    host.sh(f"head -c 8M /dev/urandom >/dev/{part}1")
+    copy = {"capacity": "8M", "clone_from": {"volume": f"{part}1"}}
+    closed = {**copy, "encryption": {"passphrase": "not a secret"}}
+    path = {"capacity": "8M", "source": {"path": f"/dev/{part}1"}}
+    four(host, volumes("disk", copy, closed, path, closed))
+    script = f"for n in 2 4; do cmp /dev/{part}1 /dev/{part}$n; done; ls /dev/{part}*"
+    assert host.sh(script).split() == [f"/dev/{part}{n}" for n in ("", *range(1, 6))]
+
+
+@on_one_host
 def test_export(filled: Driven) -> None:
     host = filled
     host.tasks(

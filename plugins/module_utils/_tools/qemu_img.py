@@ -247,11 +247,7 @@ def _next(path: str, image: Image) -> tuple[str, str]:
 
 def same(one: File | None, other: File | None) -> bool:
     """Whether two are one file, whatever leads to it."""
-    return bool(one and other) and _identity(one) == _identity(other)
-
-
-def _identity(file: File | None) -> tuple[int, int] | None:
-    return (file.device, file.inode) if file else None
+    return one is not None and other is not None and one.identity == other.identity
 
 
 def _joined(folder: str, name: str) -> str:

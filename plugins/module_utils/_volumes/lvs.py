@@ -96,13 +96,8 @@ class LogicalVolumes(base.Volumes):
         self.group, self.members = getattr(seen, "group", None), getattr(seen, "members", ())
         self.mark = lvm.mark(host)
 
-    def named(
-        self, wanted: t.Sequence[base.Wanted], seen: t.Mapping[str, Volume]
-    ) -> list[base.Wanted]:
-        self.wishes = {wish.name: wish for wish in wanted}
-        return super().named(wanted, seen)
-
     def ordered(self, wanted: t.Sequence[base.Wanted]) -> list[base.Wanted]:
+        self.wishes = {wish.name: wish for wish in wanted}
         return base.behind(wanted, self._needs)
 
     def _needs(self, wish: base.Wanted) -> tuple[str, ...]:

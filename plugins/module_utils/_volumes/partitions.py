@@ -260,6 +260,7 @@ class Partitions(base.Volumes):
         taken: t.Collection[str],
     ) -> str:
         sized = [v for v in seen.values() if v.capacity == count and v.name not in taken]
+        sized = [v for v in sized if self._can_be(v, wish)]
         for there in sized:
             if _same(there, wish.format) if wish.format else there.format in PLAIN:
                 return there.name
@@ -274,6 +275,13 @@ class Partitions(base.Volumes):
                 "it in a task before, and write volumes with names before those without."
             )
         return name
+
+    def _can_be(self, there: Volume, wish: base.Wanted) -> bool:
+        """Whether a partition of that size can be one that is wanted: no copy is its own source."""
+        source = wish.content.thing if wish.content else None
+        numbers = [thing.identity for thing in self.things(there)]
+        open_ = not there.encryption and not there.mark
+        return not (source and source.identity in numbers) and not (wish.encryption and open_)
 
     def _unfinished(self, there: Volume, format: str, taken: t.Collection[str]) -> bool:
         """Whether parted was interrupted before it could set the type of a partition of ours.
