@@ -1,7 +1,7 @@
 # Copyright (c) poolwright.storage contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The guide's table of who is safe from what is the list that the tests on hosts go through."""
+"""What is said of all types and of all owners is so."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
+from ansible_collections.poolwright.storage.plugins.module_utils._pools.all import BACKENDS
+
 ROOT = Path(__file__).parents[2]
+
+
+def test_each_type_has_a_scenario() -> None:
+    scenarios = {path.parent.name for path in ROOT.glob("extensions/molecule/*/converge.yml")}
+    assert scenarios == {*BACKENDS, "roles", "default"}
 
 
 def test_the_guide_has_the_list() -> None:
