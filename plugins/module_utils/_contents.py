@@ -144,13 +144,8 @@ class Contents:
                     "which the same task encrypts, and how long a file is with its header is not "
                     "known before. Leave capacity out, or clone it in a task of its own, later."
                 )
-            return self.volumes.made(other, self._capacity(other))
+            return self.volumes.made(other, self.volumes.takes(other))
         return self._there(wish, origin, self.volumes, self.seen)
-
-    def _capacity(self, wish: Wanted) -> int:
-        """What a volume that is still to be made will have; 0 where nobody knows yet."""
-        own = wish.capacity.bytes if wish.capacity else self.volumes.implied(wish)
-        return own + self.volumes.header(wish) if own else 0
 
     def _there(
         self, wish: Wanted, origin: Origin, volumes: Volumes, seen: t.Mapping[str, Volume]

@@ -141,6 +141,11 @@ class Volumes(abc.ABC):
         """The capacity of a new volume for which the task gives none; 0 where it has to."""
         return wanted.like.capacity if wanted.like else 0
 
+    def takes(self, wanted: Wanted) -> int:
+        """The bytes that a new volume takes, as far as the wish tells; 0 where it does not."""
+        own = wanted.capacity.bytes if wanted.capacity else self.implied(wanted)
+        return own + self.header(wanted) if own else 0
+
     def ordered(self, wanted: t.Sequence[Wanted]) -> t.Sequence[Wanted]:
         """The wishes in an order in which they can be fulfilled."""
         return wanted

@@ -171,7 +171,7 @@ class LogicalVolumes(base.Volumes):
             names.append(wanted.lvm.origin)
             there, other = self.seen.get(names[-1]), self.wishes.get(names[-1])
             if other and other.capacity and other.capacity.bytes:
-                return round_up(other.capacity.bytes + self.header(other), self.step(""))
+                return round_up(self.takes(other), self.step(""))
             if there:
                 return there.capacity
             if names[-1] in names[:-1] or other is None:

@@ -239,10 +239,7 @@ class Partitions(base.Volumes):
         space = self.room()
         named = []
         for wish in wanted:
-            said = wish.capacity.bytes if wish.capacity else 0
-            if wish.content and not wish.capacity:
-                said = wish.content.capacity
-            count = round_up(said + self.header(wish), self.step(""))
+            count = round_up(self.takes(wish), self.step(""))
             if not wish.name:
                 wish = replace(wish, name=self._name(wish, count, space, seen, taken))
                 taken.add(wish.name)
