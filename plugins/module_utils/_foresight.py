@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from ._host import Reader
 from ._model import Pool, Seen, Stored, Volume
+from ._options import plain_path
 from ._pools.base import Backend
 from ._registry import Registry
 from ._run import Unforeseen
@@ -194,7 +195,7 @@ class Foresight:
             if other or (row["state"] == "absent" and row["name"] in below):
                 raise _later(f"volume {row['name']} of pool {name}")
             # Another task goes by what is there, where the same one would know it from the wish.
-            looks = row["source"] or (row["backing"] and not row["backing"].get("format"))
+            looks = row["backing"] and not row["backing"].get("format")
             for pool, volume in self._needed(row, name) if row not in left.rows else ():
                 if pool != name or volume in unknown or looks:
                     self.read(pool, volume)
@@ -216,16 +217,27 @@ class Foresight:
         if left and volume in left.volumes:
             raise _later(f"volume {volume} of pool {name}")
 
+    def read_path(self, host: Reader, path: str) -> None:
+        """Raises `Unforeseen` where what a path leads to is another by then."""
+        for pool, volume in self._at(path):
+            self.read(pool, volume)
+        if path.startswith("/dev/") and block.number(host, path) in self._devices():
+            raise _later(f"what is on {path}")
+
     def _needed(self, row: t.Mapping[str, t.Any], own: str) -> t.Iterator[tuple[str, str]]:
         """The volumes that a row builds on, with their pools."""
         lvm = row.get("lvm") or {}
         yield from ((own, lvm[key]) for key in ("thin_pool", "origin") if lvm.get(key))
-        for named in (row.get(key) or {} for key in ("backing", "clone_from", "source")):
+        for named in (row.get(key) or {} for key in ("backing", "clone_from")):
             if named.get("volume"):
                 yield named.get("pool") or own, named["volume"]
-            folder, slash, name = (named.get("path") or "").rpartition("/")
-            homes = (pool for pool, left in self._pools.items() if left.folder == folder and slash)
-            yield from ((pool, name) for pool in homes)
+            yield from self._at(named.get("path") or "")
+
+    def _at(self, path: str) -> t.Iterator[tuple[str, str]]:
+        """The volumes that a path can be of, with the pools that tasks before have."""
+        folder, slash, name = plain_path(path).rpartition("/")
+        homes = (pool for pool, left in self._pools.items() if left.folder == folder and slash)
+        yield from ((pool, name) for pool in homes)
 
     def with_pool(self, name: str, left: Left, gone: bool) -> dict[str, t.Any]:
         """What the tasks after one on a pool are told, with what those before it leave in it."""

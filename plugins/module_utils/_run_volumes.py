@@ -187,7 +187,10 @@ class _Task:
         pool, sent = self.params["pool"], self.sent
         own = [row for row in self.rows if _volume_options.row(row) not in earlier]
         rows = ((row, seen.get(row["name"])) for row in (*earlier, *own))
-        wanted = (_volume_options.wanted(host, row, there, pool, sent) for row, there in rows)
+        wanted = [_volume_options.wanted(host, row, there, pool, sent) for row, there in rows]
+        for wish in wanted:
+            if wish.origin and wish.origin.path:
+                self.before.read_path(host, wish.origin.path)
         return [_with_passphrase(host, wish) for wish in wanted]
 
     def _named(

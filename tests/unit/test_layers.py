@@ -86,7 +86,8 @@ MAY = {
     "_contents": {"_model", "_host", "_volumes"},
     "_lifecycle": {"_model", "_plan", "_pools", "_registry", "_size", "_tools", "_volumes"},
     "_foresight": {
-        *("_host", "_model", "_pools", "_registry", "_run", "_tools", "_volumes", "_xml"),
+        *("_host", "_model", "_options", "_pools", "_registry", "_run", "_tools", "_volumes"),
+        "_xml",
     },
     "_run": {
         "_job",
