@@ -33,6 +33,8 @@ options:
           - The name of the volume. See O(poolwright.storage.volume#module:name).
           - Where it is left out, each item of the list is a partition of its own, so that a list can have several of one size.
             Items with names come first.
+          - A partition that is there with the size and type of an item is taken for it, whatever it holds, unless the item is a copy of
+            it, or is to be encrypted where it is not.
         type: str
         aliases:
           - volume
