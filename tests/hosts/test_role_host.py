@@ -13,7 +13,7 @@ import pytest
 
 ROLE = Path(__file__).resolve().parents[2] / "roles/host"
 NAMES = ("host_packages", "host_services", "host_enabled")
-LIBVIRT = ("host_libvirt_packages", "host_libvirt_services", "host_libvirt_drivers")
+LIBVIRT = tuple(f"host_libvirt_{name}" for name in ("packages", "services", "enabled", "drivers"))
 # distribution, family, version, minor version of Python, its lxml, libvirt's way
 HOSTS = [
     ("Debian", "Debian", "12.5", 11, "python3-lxml", "monolithic"),
@@ -67,9 +67,10 @@ def test_names_of_each_distribution(tmp_path: Path) -> None:
         packages = found["host_packages"]
         assert set(packages) == {"all", *TYPES}
         assert packages["all"] == [lxml, "util-linux"]
-        daemon = ["libvirtd.service"] if way == "monolithic" else "virtstoraged.socket"
-        services = found["host_libvirt_services"]
-        assert services == daemon if way == "monolithic" else daemon in services
+        daemon = "libvirtd" if way == "monolithic" else "virtstoraged"
+        # It ends by itself, and is not started again and again.
+        assert f"{daemon}.socket" in found["host_libvirt_services"]
+        assert found["host_libvirt_enabled"] == [f"{daemon}.service"]
         split = (distribution, version) == ("Debian", "13.1")
         assert bool(found["host_libvirt_drivers"]) == split
 
