@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) poolwright.storage contributors
-"""What the role host names on each distribution; that of Debian is also installed, by Molecule."""
+"""What the roles do that needs no host: names for each distribution, and tags."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -42,11 +43,22 @@ def facts(distribution: str, family: str, version: str, minor: int) -> dict[str,
     }
 
 
-def play(tmp_path: Path, tasks: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
+def play(
+    tmp_path: Path, tasks: list[dict[str, Any]], *options: str
+) -> subprocess.CompletedProcess[str]:
     plays = [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]
     book = tmp_path / "play.yml"
     book.write_text(json.dumps(plays), encoding="utf-8")
-    command = ("ansible-playbook", "-i", "localhost,", "-c", "local", "--check", str(book))
+    command = (
+        "ansible-playbook",
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        "--check",
+        *options,
+        str(book),
+    )
     return subprocess.run(command, text=True, capture_output=True, check=False, timeout=120)
 
 
@@ -87,3 +99,25 @@ def test_other_distributions_are_refused(tmp_path: Path, distribution: str) -> N
     assert done.returncode == 2
     assert f"Nothing was changed: the packages of {distribution} are not known" in done.stdout
     assert "changed=0 " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "halves"),
+    [
+        ((), ["Foresee every pool", "Make every pool real"]),
+        (("--tags", "pools"), ["Foresee every pool", "Make every pool real"]),
+        (("--tags", "pools_preview"), ["Foresee every pool"]),
+        (("--tags", "pools_make"), ["Make every pool real"]),
+        (("--skip-tags", "pools_preview"), ["Make every pool real"]),
+        (("--tags", "other"), []),
+    ],
+)
+def test_tags(tmp_path: Path, options: tuple[str, ...], halves: list[str]) -> None:
+    """The halves of the role pools can be chosen, with all that belongs to each."""
+    done = play(tmp_path, [{"import_role": {"name": "poolwright.storage.pools"}}], *options)
+    assert done.returncode == 0, done.stdout
+    named = re.findall(r"TASK \[poolwright\.storage\.pools : (.*)\]", done.stdout)
+    assert [
+        name for name in named if name in ("Foresee every pool", "Make every pool real")
+    ] == halves
+    assert ("Begin without results" in named) == ("Foresee every pool" in halves)
