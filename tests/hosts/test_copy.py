@@ -271,6 +271,34 @@ def test_a_source_that_the_same_task_changes(filled: Driven) -> None:
 
 
 @on_one_host
+def test_blocks_are_shared_where_the_file_system_can(each_host: Driven) -> None:
+    host = each_host
+    pools = {
+        "xfs": task("pool_fs", name="xfs", device=blank(0), path="/srv/xfs", format="xfs"),
+        "ext4": task("pool_fs", name="ext4", device=blank(1), path="/srv/ext4", format="ext4"),
+    }
+
+    def clone(pool: str, how: str) -> Result:
+        return volumes(pool, {"name": how, "clone_from": {"volume": "a", "reflink": how}})
+
+    host.tasks(*pools.values())
+    try:
+        host.sh("head -c 8M /dev/urandom >/srv/xfs/a; cp /srv/xfs/a /srv/ext4; sync")
+        four(
+            host, *(clone("xfs", how) for how in ("always", "auto", "never")), clone("ext4", "auto")
+        )
+        host.sh("set -e; sync; for each in /srv/xfs/* /srv/ext4/a*; do cmp $each /srv/xfs/a; done")
+        script = "for n in *; do filefrag -v $n | grep -q shared && echo $n; done; true"
+        assert host.sh(f"cd /srv/xfs && {script}").split() == ["a", "always", "auto"]
+        [answer] = host.drive("tasks", tasks=[clone("ext4", "always")])
+        assert "the file system does not share blocks" in answer["msg"]
+        assert host.sh("ls -A /srv/ext4").split() == ["a", "auto", "lost+found"]
+    finally:
+        gone = {"state": "deleted", "allow": ["delete"]}
+        host.tasks(*(task("pool_fs", name=name, **gone) for name in pools))
+
+
+@on_one_host
 def test_what_is_kept_equal_to_what_the_same_task_changes(filled: Driven) -> None:
     host, size = filled, "33554944"
     four(
