@@ -87,6 +87,7 @@ SEEDS = "/run/poolwright.storage.seed"  # where files are that a seed is made of
 
 _MOST_LINKS = 40  # as many as the kernel follows
 _NEAR = ("/dev/", "/proc/", "/sys/")  # where no server is mounted
+_PROC = "/proc does not tell what processes use, for which a container needs CAP_SYS_PTRACE"
 _PASSED_OVER = {
     errno.ENOENT: "a link that leads nowhere",
     errno.ELOOP: "a link that leads nowhere",
@@ -558,14 +559,14 @@ class Reader:
 
     def mounts_elsewhere(self) -> list[Mount]:
         """The mounts of all other mount namespaces of the host."""
-        with self._looking("/proc"):
+        with self._looking(_PROC):
             return _kernel.mounts_elsewhere()
 
     def opened(self) -> list[Open]:
         """All that processes have open, here and in other namespaces; looked at once."""
 
         def look() -> list[Open]:
-            with self._looking("/proc"):
+            with self._looking(_PROC):
                 return _kernel.opened(own, self._alive)
 
         own = os.getpid()

@@ -285,6 +285,16 @@ def test_what_a_process_has_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert found.who.endswith(f" ({os.getpid()})")
 
 
+def test_what_processes_have_open_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(_pid: str) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(_kernel, "_target", hidden)
+    for look in (Reader(Heard()).opened, Reader(Heard()).mounts_elsewhere):
+        with pytest.raises(HostError, match="a container needs CAP_SYS_PTRACE: Permission denied"):
+            look()
+
+
 def test_what_clients_of_our_nfs_server_have_open(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
