@@ -236,8 +236,9 @@ class Foresight:
     def _at(self, path: str) -> t.Iterator[tuple[str, str]]:
         """The volumes that a path can be of, with the pools that tasks before have."""
         folder, slash, name = plain_path(path).rpartition("/")
-        homes = (pool for pool, left in self._pools.items() if left.folder == folder and slash)
-        yield from ((pool, name) for pool in homes)
+        for pool, left in self._pools.items():
+            if slash and left.folder == folder:
+                yield pool, name
 
     def with_pool(self, name: str, left: Left, gone: bool) -> dict[str, t.Any]:
         """What the tasks after one on a pool are told, with what those before it leave in it."""

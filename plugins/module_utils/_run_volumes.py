@@ -62,6 +62,8 @@ def run_volumes() -> None:
     perform(module, look, tell)
 
 
+# What finds contents, given what is seen and what is wanted.
+_Contents = t.Callable[[t.Mapping[str, Volume], t.Sequence[Wanted]], Contents]
 # What tasks after are not told: secrets, and what is fetched to be looked at.
 _HIDDEN = ("encryption", "cloud_init", "source", "clone_from")
 
@@ -93,11 +95,11 @@ class _Task:
         seen = {volume.name: volume for volume in there}
         wanted = self._wanted(host, seen, earlier)
         secrets = self._secrets(host, registry, backend.pool)
-        named = self._named(host, registry, volumes, wanted, seen)
+        contents = self._contents(host, registry, volumes)
+        named = _named(host, volumes, wanted, seen, contents)
         seen = secrets.named(_as_said(host, volumes, named, seen))
-        wanted = self._filled(host, registry, volumes, named, seen)
-        if self.purge:
-            wanted += _purged(wanted, seen.values())
+        wanted = _filled(volumes, named, seen, contents(seen, named))
+        wanted += _purged(wanted, seen.values()) if self.purge else []
         faults = list(_lifecycle.volume_faults(backend.pool, volumes, wanted, seen))
         if faults:
             self.before.sure(name)
@@ -193,49 +195,13 @@ class _Task:
                 self.before.read_path(host, wish.origin.path)
         return [_with_passphrase(host, wish) for wish in wanted]
 
-    def _named(
-        self,
-        host: Reader,
-        registry: _registry.Registry,
-        volumes: Volumes,
-        wanted: t.Sequence[Wanted],
-        seen: t.Mapping[str, Volume],
-    ) -> list[Wanted]:
-        """The wishes, each with a name."""
-        nameless = [wish for wish in wanted if not wish.name]
-        if not nameless:
-            return list(wanted)
-        closed = next((wish for wish in nameless if wish.encryption), None)
-        if closed:
-            seen = {name: volumes.inspect(host, there, closed) for name, there in seen.items()}
-        contents = self._contents(host, registry, volumes, wanted, seen)
-        named = volumes.named([contents.of(wish) for wish in wanted], seen)
-        return [replace(wish, name=each.name) for wish, each in zip(wanted, named)]
-
-    def _filled(
-        self,
-        host: Reader,
-        registry: _registry.Registry,
-        volumes: Volumes,
-        wanted: t.Sequence[Wanted],
-        seen: t.Mapping[str, Volume],
-    ) -> list[Wanted]:
-        """The wishes with contents, in an order in which they can be fulfilled."""
-        contents = self._contents(host, registry, volumes, wanted, seen)
-        full = [contents.of(wish) for wish in wanted]
-        return _lifecycle.settled(volumes, volumes.ordered(contents.ordered(full)), seen)
-
-    def _contents(
-        self,
-        host: Reader,
-        registry: _registry.Registry,
-        volumes: Volumes,
-        wanted: t.Sequence[Wanted],
-        seen: t.Mapping[str, Volume],
-    ) -> Contents:
+    def _contents(self, host: Reader, registry: _registry.Registry, volumes: Volumes) -> _Contents:
+        """Each other pool that is asked for is looked at once."""
         others = functools.partial(self.before.others, host, registry, self.params["pool"])
         find = self._elsewhere(host, registry)
-        return Contents(host, volumes, seen, wanted, find, lambda path: _owner(others(), path))
+        return functools.partial(
+            Contents, host, volumes, find=find, owner=lambda path: _owner(others(), path)
+        )
 
     def _elsewhere(self, host: Reader, registry: _registry.Registry) -> Find:
         """What finds the volumes of another pool, each pool once."""
@@ -279,6 +245,36 @@ class _Task:
     def _takes_away(self) -> bool:
         absent = any(row["state"] == "absent" for row in self.rows)
         return self.purge or absent or "shrink" in self.params["allow"]
+
+
+def _named(
+    host: Reader,
+    volumes: Volumes,
+    wanted: t.Sequence[Wanted],
+    seen: t.Mapping[str, Volume],
+    contents: _Contents,
+) -> list[Wanted]:
+    """The wishes, each with a name."""
+    nameless = [wish for wish in wanted if not wish.name]
+    if not nameless:
+        return list(wanted)
+    closed = next((wish for wish in nameless if wish.encryption), None)
+    if closed:
+        seen = {name: volumes.inspect(host, there, closed) for name, there in seen.items()}
+    found = contents(seen, wanted)
+    named = volumes.named([found.of(wish) for wish in wanted], seen)
+    return [replace(wish, name=each.name) for wish, each in zip(wanted, named)]
+
+
+def _filled(
+    volumes: Volumes,
+    wanted: t.Sequence[Wanted],
+    seen: t.Mapping[str, Volume],
+    contents: Contents,
+) -> list[Wanted]:
+    """The wishes with contents, in an order in which they can be fulfilled."""
+    full = [contents.of(wish) for wish in wanted]
+    return _lifecycle.settled(volumes, volumes.ordered(contents.ordered(full)), seen)
 
 
 def _with_passphrase(host: Reader, wish: Wanted) -> Wanted:
